@@ -1,0 +1,149 @@
+//! Every number that can be set, with its default, its source and the reason for the value.
+
+use core::time::Duration;
+
+/// What all connections of a host share. [`SocketOptions`] is what one of them may change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Largest number of bytes that wait to be acknowledged or sent. 256 KiB.
+    pub send_buffer_bytes: u32,
+    /// Largest number of bytes that wait to be read, reassembly included; decides the window scale. 256 KiB.
+    pub receive_buffer_bytes: u32,
+    /// Offer window scaling (RFC 7323 §2). On.
+    pub window_scaling: bool,
+    /// Offer timestamps (RFC 7323 §3). On.
+    pub timestamps: bool,
+    /// Offer selective acknowledgments (RFC 2018). On.
+    pub sack: bool,
+    /// Maximum segment lifetime; TIME-WAIT lasts twice as long (RFC 9293 §3.4.2 says 2 min and calls it an engineering
+    /// choice). 30 s, as Linux' 60 s of TIME-WAIT.
+    pub msl: Duration,
+    /// RTO before the first sample (RFC 6298 §2.1). 1 s.
+    pub rto_initial: Duration,
+    /// Least RTO (RFC 6298 §2.4 says 1 s). 200 ms, as Linux: with SACK and timestamps a late timer costs more than an
+    /// early one.
+    pub rto_min: Duration,
+    /// Greatest RTO (RFC 6298 §2.5: at least 60 s). 120 s, as Linux.
+    pub rto_max: Duration,
+    /// Retransmissions after which trouble is reported, R1 (RFC 9293 §3.8.3 SHLD-10: at least 3). 3.
+    pub r1_retransmissions: u8,
+    /// How long data may stay unacknowledged before the connection is given up, R2 (RFC 9293 §3.8.3 SHLD-11: at least
+    /// 100 s). `None`: never. 15 min, about Linux' 15 retransmissions.
+    pub r2: Option<Duration>,
+    /// R2 for a SYN (RFC 9293 §3.8.3 MUST-23: at least 3 min). 3 min.
+    pub r2_syn: Option<Duration>,
+    /// Delay of an acknowledgment (RFC 9293 §3.8.6.3 MUST-40: below 500 ms). 40 ms, as Linux.
+    pub delayed_ack: Duration,
+    /// Segments at the start of a connection, and after an idle time, that are acknowledged at once. 16, as Linux.
+    pub quick_acks: u8,
+    /// After this time a sender that the silly-window rule holds back sends what it may (RFC 9293 §3.8.6.2.1:
+    /// 0.1–1 s). 200 ms.
+    pub silly_window_override: Duration,
+    /// Greatest interval of window probes (RFC 9293 §3.8.6.1 SHLD-30 asks for exponential growth). 60 s.
+    pub persist_max: Duration,
+    /// How long FIN-WAIT-2, and any state whose owner is gone, waits for a peer without progress. 60 s, as Linux.
+    pub orphan_timeout: Duration,
+    /// Segments in the initial congestion window (RFC 6928). 10.
+    pub initial_window_segments: u8,
+    /// Least interval of challenge ACKs of one connection (RFC 5961 §7). 500 ms.
+    pub challenge_ack_interval: Duration,
+    /// Most gaps in the reassembly queue. 128: with more, every segment would cost a longer search.
+    pub max_gaps: u16,
+    /// Most payload bytes of a super-segment. The host lowers it to what its link takes. 65,160: 45 segments of 1,448.
+    pub max_super_segment_bytes: u32,
+    /// Options that a new connection starts with.
+    pub socket: SocketOptions,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            send_buffer_bytes: 256 * 1024,
+            receive_buffer_bytes: 256 * 1024,
+            window_scaling: true,
+            timestamps: true,
+            sack: true,
+            msl: Duration::from_secs(30),
+            rto_initial: Duration::from_secs(1),
+            rto_min: Duration::from_millis(200),
+            rto_max: Duration::from_secs(120),
+            r1_retransmissions: 3,
+            r2: Some(Duration::from_secs(15 * 60)),
+            r2_syn: Some(Duration::from_secs(180)),
+            delayed_ack: Duration::from_millis(40),
+            quick_acks: 16,
+            silly_window_override: Duration::from_millis(200),
+            persist_max: Duration::from_secs(60),
+            orphan_timeout: Duration::from_secs(60),
+            initial_window_segments: 10,
+            challenge_ack_interval: Duration::from_millis(500),
+            max_gaps: 128,
+            max_super_segment_bytes: 45 * 1448,
+            socket: SocketOptions::default(),
+        }
+    }
+}
+
+impl Config {
+    /// The RFCs' own numbers, where the default follows Linux: RTO ≥ 1 s and MSL 2 min.
+    #[must_use]
+    pub fn strict() -> Self {
+        Self { msl: Duration::from_secs(120), rto_min: Duration::from_secs(1), ..Self::default() }
+    }
+}
+
+/// What an application may set for one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketOptions {
+    /// Send small segments at once: Nagle's algorithm off (RFC 9293 §3.7.4 MUST-17). Off.
+    pub nodelay: bool,
+    /// Acknowledge every segment at once. Off.
+    pub quickack: bool,
+    /// Keep-alive (RFC 9293 §3.8.4 MUST-25: off).
+    pub keep_alive: Option<KeepAlive>,
+    /// Instead of R2 (RFC 9293 §3.8.3 MUST-21, RFC 5482). None.
+    pub user_timeout: Option<Duration>,
+    /// Send RST instead of FIN when closed (linger with time zero). Off.
+    pub zero_linger: bool,
+    /// Instead of [`Config::send_buffer_bytes`].
+    pub send_buffer_bytes: Option<u32>,
+    /// Instead of [`Config::receive_buffer_bytes`]; it decides the window scale, so it counts only before the SYN.
+    pub receive_buffer_bytes: Option<u32>,
+}
+
+impl SocketOptions {
+    /// Nothing set.
+    pub const DEFAULT: Self = Self {
+        nodelay: false,
+        quickack: false,
+        keep_alive: None,
+        user_timeout: None,
+        zero_linger: false,
+        send_buffer_bytes: None,
+        receive_buffer_bytes: None,
+    };
+}
+
+impl Default for SocketOptions {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// When to ask whether the peer is still there (RFC 9293 §3.8.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeepAlive {
+    /// Silence before the first probe (MUST-28: at least two hours by default).
+    pub idle: Duration,
+    /// Time between probes without an answer.
+    pub interval: Duration,
+    /// Unanswered probes that end the connection (MUST-29: more than one).
+    pub probes: u8,
+}
+
+impl Default for KeepAlive {
+    /// Two hours, then nine probes 75 s apart, as Linux.
+    fn default() -> Self {
+        Self { idle: Duration::from_secs(7200), interval: Duration::from_secs(75), probes: 9 }
+    }
+}

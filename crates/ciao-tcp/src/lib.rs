@@ -1,0 +1,46 @@
+//! One TCP connection and its listener, sans-IO: segments and time go in; segments, events and a wake-up time come out.
+//!
+//! The file tree is the table of contents of RFC 9293 §3.10.
+//!
+//! | question | file |
+//! |---|---|
+//! | Which calls are there? | [`connection`] |
+//! | How does a connection begin when the peer calls? | [`listener`] |
+//! | Which moves between states are legal, and for which causes? | [`state`] |
+//! | What do OPEN, SEND, RECEIVE, CLOSE, ABORT and STATUS do? (§3.10.1–6) | `user_calls` |
+//! | What happens when a segment arrives? (§3.10.7) | `segment_arrives` and one file for each check |
+//! | What happens when a timer fires? (§3.10.8) | `timeouts` |
+//! | Where is TIME-WAIT handled? | [`time_wait`] |
+//! | Which timers are there? | [`timers`] |
+//! | What is sent now, or what do we wait for? | [`transmit`] |
+//! | What was sent, how often, and what became of it? | `sent` |
+//! | Which bytes wait to be sent, or to be read? | `send_buffer`, `receive_buffer`, `reassembly` |
+//! | Which window do we offer? | `receive_window` |
+//! | How long is a round trip, and when do we retransmit? | [`rtt`], `recovery` |
+//! | How much may be in flight? | [`congestion`] |
+//! | Where do sequence numbers start? | [`isn`] |
+//! | Which numbers can be set, and what are their defaults? | [`config`] |
+//! | Why was a segment dropped, how did a connection end? | [`error`] |
+//! | What is recorded? | [`trace`] |
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod config;
+pub mod error;
+pub mod event;
+pub mod segment;
+pub mod state;
+pub mod timers;
+pub mod trace;
+pub mod transmit;
+
+pub use config::Config;
+pub use error::{ConnectionError, DropReason};
+pub use event::Event;
+pub use segment::{Segment, SegmentOut, Transmission};
+pub use state::{Cause, TcpState};
+pub use timers::{Timer, Wakeup};
+pub use trace::TraceEvent;
+pub use transmit::{Wait, WaitReason};

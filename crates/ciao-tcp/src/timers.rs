@@ -1,0 +1,147 @@
+//! The named timers of a connection and their fixed table (RFC 9293 §3.10.8 and the RFCs each names).
+//!
+//! What happens when one fires is in `timeouts`. The host has one timing wheel for all connections; each connection
+//! has one entry in it, the earliest of these.
+
+use ciao_wire::Instant;
+use core::fmt;
+
+/// What a connection can wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Timer {
+    /// Retransmission timeout (RFC 6298).
+    Retransmit,
+    /// Zero-window probe, and the override of the silly-window rule (RFC 9293 §3.8.6).
+    Persist,
+    /// Delayed acknowledgment (RFC 9293 §3.8.6.3).
+    DelayedAck,
+    /// Keep-alive probe (RFC 9293 §3.8.4).
+    KeepAlive,
+    /// A connection without an owner whose peer does not close.
+    Orphan,
+    /// The end of TIME-WAIT, two maximum segment lifetimes (RFC 9293 §3.6.1).
+    TimeWait,
+    /// The user timeout (RFC 9293 §3.8.3, RFC 5482).
+    UserTimeout,
+}
+
+impl Timer {
+    /// All timers, in the order of the table; of two that are due at once, the former fires first.
+    pub const ALL: [Self; 7] = [
+        Self::Retransmit,
+        Self::Persist,
+        Self::DelayedAck,
+        Self::KeepAlive,
+        Self::Orphan,
+        Self::TimeWait,
+        Self::UserTimeout,
+    ];
+
+    /// The name people use.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Retransmit => "retransmission timeout",
+            Self::Persist => "persist",
+            Self::DelayedAck => "delayed ACK",
+            Self::KeepAlive => "keep-alive",
+            Self::Orphan => "orphan",
+            Self::TimeWait => "2 MSL",
+            Self::UserTimeout => "user timeout",
+        }
+    }
+}
+
+impl fmt::Display for Timer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The next moment at which a connection wants to be called, and by which of its timers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wakeup {
+    /// When.
+    pub at: Instant,
+    /// Which timer.
+    pub timer: Timer,
+}
+
+/// One deadline for each [`Timer`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Timers {
+    deadlines: [Instant; Timer::ALL.len()],
+}
+
+impl Timers {
+    /// None is set.
+    pub(crate) const fn new() -> Self {
+        Self { deadlines: [Instant::NEVER; Timer::ALL.len()] }
+    }
+
+    /// The deadline of `timer`, if it is set.
+    pub(crate) fn deadline(&self, timer: Timer) -> Option<Instant> {
+        let at = self.deadlines[timer as usize];
+        (at != Instant::NEVER).then_some(at)
+    }
+
+    /// True when `timer` is set.
+    pub(crate) fn is_set(&self, timer: Timer) -> bool {
+        self.deadline(timer).is_some()
+    }
+
+    /// Sets `timer` to fire at `at`, instead of whenever it was set for.
+    pub(crate) fn set(&mut self, timer: Timer, at: Instant) {
+        self.deadlines[timer as usize] = at;
+    }
+
+    /// Stops `timer`.
+    pub(crate) fn clear(&mut self, timer: Timer) {
+        self.set(timer, Instant::NEVER);
+    }
+
+    /// Stops all of them.
+    pub(crate) fn clear_all(&mut self) {
+        *self = Self::new();
+    }
+
+    /// The earliest deadline.
+    pub(crate) fn next(&self) -> Option<Wakeup> {
+        let (index, &at) = self.deadlines.iter().enumerate().min_by_key(|(_, at)| **at)?;
+        (at != Instant::NEVER).then_some(Wakeup { at, timer: Timer::ALL[index] })
+    }
+
+    /// Stops and answers the earliest timer that is due at `now`.
+    pub(crate) fn take_due(&mut self, now: Instant) -> Option<Timer> {
+        let wakeup = self.next().filter(|wakeup| wakeup.at <= now)?;
+        self.clear(wakeup.timer);
+        Some(wakeup.timer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_the_order_of_the_enum() {
+        for (index, timer) in Timer::ALL.into_iter().enumerate() {
+            assert_eq!(timer as usize, index);
+        }
+    }
+
+    #[test]
+    fn timers_fire_in_order_and_once() {
+        let mut timers = Timers::new();
+        timers.set(Timer::KeepAlive, Instant::from_secs(3));
+        timers.set(Timer::Persist, Instant::from_secs(2));
+        timers.set(Timer::Retransmit, Instant::from_secs(3));
+        assert_eq!(timers.take_due(Instant::from_secs(1)), None);
+        let late = Instant::from_secs(9);
+        assert_eq!(timers.take_due(late), Some(Timer::Persist));
+        assert_eq!(timers.take_due(late), Some(Timer::Retransmit));
+        assert_eq!(timers.take_due(late), Some(Timer::KeepAlive));
+        assert_eq!(timers.take_due(late), None);
+        assert_eq!(timers.next(), None);
+    }
+}

@@ -1,0 +1,128 @@
+//! What is recorded of a connection: the one vocabulary that the ladder, `why`, captures and tests read.
+//!
+//! A connection collects these only when it is told to; else the cost is one branch. The host adds the time, the
+//! connection and the packet (`ciao_stack::TraceRecord`), and records the packets themselves.
+
+use crate::segment::Transmission;
+use crate::state::{Cause, TcpState};
+use crate::timers::Timer;
+use crate::transmit::Wait;
+use crate::{ConnectionError, DropReason};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use ciao_wire::{Instant, SeqNum};
+use core::panic::Location;
+use core::time::Duration;
+
+/// One thing that happened in a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TraceEvent {
+    /// The state changed.
+    StateChanged {
+        /// Before.
+        from: TcpState,
+        /// After.
+        to: TcpState,
+        /// Why.
+        cause: Cause,
+    },
+    /// A segment goes out; the packets that carry it follow in the host's trace.
+    Transmitted {
+        /// Its first sequence number.
+        seq: SeqNum,
+        /// SEG.LEN.
+        len: u32,
+        /// Why.
+        transmission: Transmission,
+    },
+    /// A received segment, or its data, was dropped.
+    Dropped {
+        /// Which rule it broke.
+        reason: DropReason,
+        /// The line that decided.
+        decided_at: &'static Location<'static>,
+    },
+    /// A timer was set, perhaps anew.
+    TimerSet {
+        /// Which.
+        timer: Timer,
+        /// For when.
+        at: Instant,
+    },
+    /// A timer ran out.
+    TimerFired(Timer),
+    /// Nothing more can be sent now, for this reason.
+    Waiting(Wait),
+    /// A round trip was measured (RFC 6298).
+    RttSampled {
+        /// The sample.
+        rtt: Duration,
+        /// SRTT after it.
+        srtt: Duration,
+        /// RTTVAR after it.
+        rttvar: Duration,
+        /// RTO after it.
+        rto: Duration,
+    },
+    /// The congestion window changed.
+    Congestion {
+        /// Congestion window in bytes.
+        cwnd_bytes: u32,
+        /// Slow start threshold in bytes; `u32::MAX` before the first loss.
+        ssthresh_bytes: u32,
+        /// Bytes sent, not acknowledged, and not known to have left the network.
+        flight_bytes: u32,
+    },
+    /// Loss recovery began (`Some`: the number whose acknowledgment ends it) or ended (`None`).
+    Recovery(Option<SeqNum>),
+    /// The application called.
+    Called(Call),
+    /// The connection ended.
+    Ended(Option<ConnectionError>),
+}
+
+/// A call of the application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// OPEN, active.
+    Connect,
+    /// SEND of so many bytes.
+    Send(usize),
+    /// RECEIVE of so many bytes.
+    Receive(usize),
+    /// CLOSE of our direction.
+    Shutdown,
+    /// CLOSE of both: nobody will read any more.
+    Close,
+    /// ABORT.
+    Abort,
+}
+
+/// The collected events of one connection; nothing at all when switched off.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Trace(Option<Box<Vec<TraceEvent>>>);
+
+impl Trace {
+    /// Switches collecting on or off; what was collected is dropped.
+    pub(crate) fn enable(&mut self, enabled: bool) {
+        self.0 = enabled.then(Box::default);
+    }
+
+    /// Collects an event; it is not even built when collecting is off.
+    pub(crate) fn record(&mut self, event: impl FnOnce() -> TraceEvent) {
+        if let Some(events) = &mut self.0 {
+            events.push(event());
+        }
+    }
+
+    /// True when collecting is on.
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Takes out what was collected.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = TraceEvent> + '_ {
+        self.0.iter_mut().flat_map(|events| events.drain(..))
+    }
+}

@@ -1,0 +1,28 @@
+//! Headers to typed values and back. No state, no clock, no socket.
+//!
+//! | question | file |
+//! |---|---|
+//! | What does a TCP header look like, which options does it carry? | [`tcp`], [`tcp_options`] |
+//! | IPv4, IPv6 and what they have in common | [`ipv4`], [`ipv6`], [`ip`] |
+//! | ICMP echo and errors, both versions | [`icmpv4`], [`icmpv6`] |
+//! | UDP | [`udp`] |
+//! | How is the Internet checksum computed? | [`checksum`] |
+//! | How are sequence numbers compared? | [`seq`] |
+//! | What is a moment in time here? | [`time`] |
+//! | What does a link get, and what does it give? | [`packet`] |
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod packet;
+pub mod seq;
+pub mod tcp;
+pub mod tcp_options;
+pub mod time;
+
+pub use packet::{Checksum, Head, Packet, PacketId, Payload};
+pub use seq::SeqNum;
+pub use tcp::{TcpFlags, TcpHeader};
+pub use tcp_options::{SackBlock, SackBlocks, TcpOptions, Timestamps};
+pub use time::Instant;

@@ -1,0 +1,326 @@
+//! The contract between a host and a link: one IP packet, or one super-segment that stands for several.
+//!
+//! Offload is part of it from the start: a packet says how it is to be cut into segments and who completes its
+//! checksum, so a link that can do that work gets one large packet. A link that cannot gets packets that are whole:
+//! the stack cuts them in one shared place. The payload is reference-counted: the bytes of a write travel to the device
+//! and the bytes of the device to a read without being copied between.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use bytes::{Buf, Bytes};
+
+/// The number a packet keeps from its sender to its receiver, so that both ends' traces can be joined.
+/// Zero where the link cannot carry it (a TUN device).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PacketId(pub u64);
+
+/// The room for headers in a [`Head`]: IPv6 (40) with the longest TCP header (60), rounded up to a word.
+pub const HEAD_CAPACITY: usize = 104;
+
+/// The IP and transport headers of a packet, in line, without an allocation.
+#[derive(Clone)]
+pub struct Head {
+    len: u8,
+    bytes: [u8; HEAD_CAPACITY],
+}
+
+impl Head {
+    /// No headers: those of the packet stand at the start of its payload.
+    pub const EMPTY: Self = Self { len: 0, bytes: [0; HEAD_CAPACITY] };
+
+    /// `len` zero bytes to be filled in.
+    ///
+    /// # Panics
+    /// When `len` is above [`HEAD_CAPACITY`].
+    #[must_use]
+    pub fn zeroed(len: usize) -> Self {
+        assert!(len <= HEAD_CAPACITY, "a head holds {HEAD_CAPACITY} bytes, {len} were asked for");
+        #[expect(clippy::cast_possible_truncation, reason = "HEAD_CAPACITY is below 256")]
+        Self { len: len as u8, bytes: [0; HEAD_CAPACITY] }
+    }
+
+    /// The header bytes.
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+
+    /// The header bytes, to be written.
+    pub fn as_mut_slice(&mut self) -> &mut [u8] {
+        &mut self.bytes[..usize::from(self.len)]
+    }
+
+    /// The number of header bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        usize::from(self.len)
+    }
+
+    /// True when the headers stand in the payload instead.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+impl core::fmt::Debug for Head {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_tuple("Head").field(&self.as_slice()).finish()
+    }
+}
+
+/// Who answers for the transport checksum of a packet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Checksum {
+    /// Received: not looked at yet. Sent: written in full.
+    #[default]
+    Unknown,
+    /// Received: the link vouches for it (it has verified it, or the packet never left the machine).
+    Valid,
+    /// The field holds the sum of the pseudo-header alone; whoever puts the packet on a wire completes it.
+    Partial {
+        /// Where summing starts, in bytes from the start of the packet.
+        start: u16,
+        /// Where the result goes, in bytes from `start`.
+        offset: u16,
+    },
+}
+
+/// One IP packet, or a super-segment.
+#[derive(Clone, Debug)]
+pub struct Packet {
+    /// IP and transport headers; empty when they stand at the start of `payload`.
+    pub head: Head,
+    /// What follows the head.
+    pub payload: Payload,
+    /// Payload bytes of each segment when this stands for several (GSO when sent, GRO when received), else zero.
+    pub segment_size: u16,
+    /// Who answers for the transport checksum.
+    pub checksum: Checksum,
+    /// The number that both ends log.
+    pub id: PacketId,
+}
+
+impl Packet {
+    /// A received packet in one piece, nothing known of its checksum.
+    #[must_use]
+    pub fn from_bytes(bytes: Bytes) -> Self {
+        Self {
+            head: Head::EMPTY,
+            payload: Payload::from(bytes),
+            segment_size: 0,
+            checksum: Checksum::Unknown,
+            id: PacketId(0),
+        }
+    }
+
+    /// Bytes in all, headers included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.head.len() + self.payload.len()
+    }
+
+    /// True when there is not one byte.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A copy of the whole packet in one piece, for captures and tests.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.len());
+        bytes.extend_from_slice(self.head.as_slice());
+        for chunk in self.payload.chunks() {
+            bytes.extend_from_slice(chunk);
+        }
+        bytes
+    }
+}
+
+/// Bytes in one or more reference-counted pieces. One piece, by far the most common, needs no allocation.
+#[derive(Clone, Debug, Default)]
+pub struct Payload {
+    first: Bytes,
+    /// The pieces behind `first`, none of them empty; empty itself whenever `first` is.
+    rest: VecDeque<Bytes>,
+    rest_len: usize,
+}
+
+impl Payload {
+    /// No bytes.
+    pub const EMPTY: Self = Self { first: Bytes::new(), rest: VecDeque::new(), rest_len: 0 };
+
+    /// Bytes in all pieces.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.first.len() + self.rest_len
+    }
+
+    /// True when there is not one byte.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.first.is_empty()
+    }
+
+    /// Appends a piece.
+    pub fn push(&mut self, bytes: Bytes) {
+        if bytes.is_empty() {
+        } else if self.first.is_empty() {
+            self.first = bytes;
+        } else {
+            self.rest_len += bytes.len();
+            self.rest.push_back(bytes);
+        }
+    }
+
+    /// Appends all pieces of `other`.
+    pub fn append(&mut self, other: Self) {
+        self.push(other.first);
+        for bytes in other.rest {
+            self.push(bytes);
+        }
+    }
+
+    /// The pieces in order, none of them empty.
+    pub fn chunks(&self) -> impl Iterator<Item = &Bytes> + '_ {
+        core::iter::once(&self.first).filter(|bytes| !bytes.is_empty()).chain(&self.rest)
+    }
+
+    /// Takes the first piece out.
+    pub fn pop_front(&mut self) -> Option<Bytes> {
+        if self.first.is_empty() {
+            return None;
+        }
+        let next = self.rest.pop_front().unwrap_or_default();
+        self.rest_len -= next.len();
+        Some(core::mem::replace(&mut self.first, next))
+    }
+
+    /// Drops `count` bytes from the front, or all when there are fewer.
+    pub fn advance(&mut self, count: usize) {
+        let mut left = count.min(self.len());
+        while left >= self.first.len() && !self.first.is_empty() {
+            left -= self.first.len();
+            self.pop_front();
+        }
+        if left > 0 {
+            self.first.advance(left);
+        }
+    }
+
+    /// Keeps the first `len` bytes.
+    pub fn truncate(&mut self, len: usize) {
+        if len <= self.first.len() {
+            self.first.truncate(len);
+            self.rest.clear();
+            self.rest_len = 0;
+            return;
+        }
+        while self.len() > len {
+            let excess = self.len() - len;
+            let last = self.rest.back_mut().expect("more bytes than `first` has are in `rest`");
+            if last.len() > excess {
+                last.truncate(last.len() - excess);
+                self.rest_len -= excess;
+            } else {
+                self.rest_len -= last.len();
+                self.rest.pop_back();
+            }
+        }
+    }
+
+    /// The bytes from `start` on, `len` of them, without copying.
+    ///
+    /// # Panics
+    /// When the range reaches beyond the end.
+    #[must_use]
+    pub fn slice(&self, start: usize, len: usize) -> Self {
+        assert!(start + len <= self.len(), "{start} + {len} is beyond a payload of {}", self.len());
+        let mut out = Self::EMPTY;
+        let (mut skip, mut left) = (start, len);
+        for chunk in self.chunks() {
+            if left == 0 {
+                break;
+            }
+            if skip >= chunk.len() {
+                skip -= chunk.len();
+                continue;
+            }
+            let take = left.min(chunk.len() - skip);
+            out.push(chunk.slice(skip..skip + take));
+            left -= take;
+            skip = 0;
+        }
+        out
+    }
+
+    /// A copy in one piece.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.len());
+        for chunk in self.chunks() {
+            bytes.extend_from_slice(chunk);
+        }
+        bytes
+    }
+}
+
+impl From<Bytes> for Payload {
+    fn from(first: Bytes) -> Self {
+        Self { first, rest: VecDeque::new(), rest_len: 0 }
+    }
+}
+
+impl PartialEq for Payload {
+    /// Equal bytes, however they are cut into pieces.
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len() && self.chunks().flatten().eq(other.chunks().flatten())
+    }
+}
+
+impl Eq for Payload {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn abc() -> Payload {
+        let mut payload = Payload::EMPTY;
+        for piece in ["abc", "", "defg", "h"] {
+            payload.push(Bytes::from_static(piece.as_bytes()));
+        }
+        payload
+    }
+
+    #[test]
+    fn every_cut_gives_the_same_bytes_as_on_one_piece() {
+        let whole = b"abcdefgh";
+        for at in 0..=whole.len() {
+            let mut front = abc();
+            front.truncate(at);
+            assert_eq!(front.to_vec(), &whole[..at]);
+            assert_eq!(front.len(), at);
+            let mut back = abc();
+            back.advance(at);
+            assert_eq!(back.to_vec(), &whole[at..]);
+            assert_eq!(back.len(), whole.len() - at);
+            for len in 0..=whole.len() - at {
+                assert_eq!(abc().slice(at, len).to_vec(), &whole[at..at + len]);
+            }
+            front.append(back);
+            assert_eq!(front, abc());
+        }
+    }
+
+    #[test]
+    fn pieces_come_out_in_order() {
+        let mut payload = abc();
+        let mut pieces = Vec::new();
+        while let Some(piece) = payload.pop_front() {
+            pieces.push(piece);
+        }
+        assert_eq!(pieces, [&b"abc"[..], b"defg", b"h"]);
+        assert_eq!(payload.len(), 0);
+    }
+}

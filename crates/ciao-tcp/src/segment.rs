@@ -73,7 +73,10 @@ impl SegmentOut {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "a payload is below 2^17 bytes: one IP packet or one merged run")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a payload is below 2^17 bytes: one IP packet or one merged run"
+)]
 fn sequence_len(flags: TcpFlags, payload_len: usize) -> u32 {
     payload_len as u32 + u32::from(flags.syn()) + u32::from(flags.fin())
 }

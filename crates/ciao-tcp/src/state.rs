@@ -185,9 +185,10 @@ pub const fn next_state(state: TcpState, cause: Cause) -> Option<TcpState> {
         (LastAck, Cause::FinAcknowledged) => Closed,
 
         (FinWait1 | FinWait2 | Closing | LastAck, Cause::OrphanExpired) => Closed,
-        (TimeWait, Cause::TimeWaitExpired | Cause::TimeWaitReused | Cause::ResetReceived | Cause::Aborted) => {
-            Closed
-        }
+        (
+            TimeWait,
+            Cause::TimeWaitExpired | Cause::TimeWaitReused | Cause::ResetReceived | Cause::Aborted,
+        ) => Closed,
         (
             SynSent | SynReceived | Established | FinWait1 | FinWait2 | CloseWait | Closing | LastAck,
             Cause::ResetReceived | Cause::Aborted | Cause::TimedOut | Cause::Unreachable,

@@ -4,9 +4,10 @@
 //! |---|---|
 //! | What does a TCP header look like, which options does it carry? | [`tcp`], [`tcp_options`] |
 //! | IPv4, IPv6 and what they have in common | [`ipv4`], [`ipv6`], [`ip`] |
-//! | ICMP echo and errors, both versions | [`icmpv4`], [`icmpv6`] |
-//! | UDP | [`udp`] |
+//! | ICMP echo and errors, both versions | `icmpv4`, `icmpv6` |
+//! | UDP | `udp` |
 //! | How is the Internet checksum computed? | [`checksum`] |
+//! | Why are bytes not a header? | [`error`] |
 //! | How are sequence numbers compared? | [`seq`] |
 //! | What is a moment in time here? | [`time`] |
 //! | What does a link get, and what does it give? | [`packet`] |
@@ -15,12 +16,22 @@
 
 extern crate alloc;
 
+pub mod checksum;
+pub mod error;
+pub mod ip;
+pub mod ipv4;
+pub mod ipv6;
 pub mod packet;
 pub mod seq;
 pub mod tcp;
 pub mod tcp_options;
 pub mod time;
 
+pub use checksum::Sum;
+pub use error::ParseError;
+pub use ip::{Ecn, IpHeader, Protocol};
+pub use ipv4::Ipv4Header;
+pub use ipv6::Ipv6Header;
 pub use packet::{Checksum, Head, Packet, PacketId, Payload};
 pub use seq::SeqNum;
 pub use tcp::{TcpFlags, TcpHeader};

@@ -1,1 +1,36 @@
-//! Placeholder.
+//! One host, sans-IO: packets, calls and time go in; packets, events and a wake-up time come out.
+//!
+//! | question | file |
+//! |---|---|
+//! | Which calls are there? | [`host`] |
+//! | Which numbers can be set? | [`config`] |
+//! | Which addresses and routes has the host, and which source address does it choose? | [`interface`] |
+//! | How are sockets named? | [`ids`] |
+//! | What may a call answer, and why was a packet dropped? | [`error`] |
+//! | What is the owner told? | [`event`] |
+//! | What is recorded? | [`trace`] |
+//! | How often did what happen? | [`counters`] |
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod config;
+pub mod counters;
+pub mod error;
+pub mod event;
+pub mod host;
+pub mod ids;
+pub mod interface;
+pub mod request;
+pub mod trace;
+
+pub use config::{HostConfig, Tracing};
+pub use counters::{Counters, Counts};
+pub use error::{BindError, ConnectError, HostDropReason, ListenError, UdpSendError};
+pub use event::HostEvent;
+pub use host::Host;
+pub use ids::{ConnectionId, InterfaceId, ListenerId, SocketId, UdpId};
+pub use interface::{Checksums, Cidr, InterfaceConfig, Offload, Route, Segmentation};
+pub use request::{ConnectRequest, IpOptions, ListenRequest, Overflow};
+pub use trace::{HostTraceEvent, Opening, TraceRecord};

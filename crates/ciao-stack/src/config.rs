@@ -1,0 +1,59 @@
+//! Every number of a host that can be set, with its default, its source and the reason for the value.
+//!
+//! Those of a connection are in `ciao_tcp::config`, those of an interface in [`crate::interface`].
+
+use alloc::sync::Arc;
+use core::ops::RangeInclusive;
+
+/// What a host is told at its start.
+#[derive(Clone, Debug)]
+pub struct HostConfig {
+    /// What all its TCP connections share.
+    pub tcp: Arc<ciao_tcp::Config>,
+    /// TTL and hop limit of sent packets, 1 or more (RFC 1700). 64.
+    pub hop_limit: u8,
+    /// Ports that the host chooses itself (RFC 6056 §3.2 asks for a large range). 32768–60999, as Linux.
+    pub ephemeral_ports: RangeInclusive<u16>,
+    /// Most connections, half-open ones not counted. 1,048,576: a million idle ones fit in 512 MiB.
+    pub max_connections: usize,
+    /// Most records in TIME-WAIT; the oldest makes room. 131,072, half of Linux' largest default.
+    pub max_time_wait: usize,
+    /// Most UDP bytes that wait in a socket for its application. 208 KiB, as Linux.
+    pub udp_receive_buffer_bytes: usize,
+    /// ICMP errors a second, all destinations together (RFC 1812 §4.3.2.8, RFC 4443 §2.4 f). 1,000, as Linux.
+    pub icmp_errors_per_s: u32,
+    /// RSTs a second for segments that belong to no connection. 1,000: an answer helps one who erred, not one who floods.
+    pub resets_per_s: u32,
+    /// Packets that wait for the driver besides what connections hold back themselves: echo replies, errors, resets,
+    /// datagrams. 1,024, as Linux' `txqueuelen`; more are dropped.
+    pub max_queued_packets: usize,
+    /// Collect trace records.
+    pub trace: Tracing,
+}
+
+impl Default for HostConfig {
+    fn default() -> Self {
+        Self {
+            tcp: Arc::new(ciao_tcp::Config::default()),
+            hop_limit: 64,
+            ephemeral_ports: 32_768..=60_999,
+            max_connections: 1 << 20,
+            max_time_wait: 131_072,
+            udp_receive_buffer_bytes: 208 * 1024,
+            icmp_errors_per_s: 1_000,
+            resets_per_s: 1_000,
+            max_queued_packets: 1_024,
+            trace: Tracing::Off,
+        }
+    }
+}
+
+/// Whether trace records are collected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tracing {
+    /// They are not; the cost is one branch.
+    #[default]
+    Off,
+    /// They are; whoever switches them on drains them.
+    On,
+}

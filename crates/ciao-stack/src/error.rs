@@ -1,0 +1,291 @@
+//! What a call may answer instead of success, and why the host dropped a packet.
+
+use core::fmt;
+
+/// Why an active OPEN failed at once, without a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The remote address is a broadcast, multicast or unspecified one, or its port is zero (RFC 9293 §3.9.1.1
+    /// MUST-46).
+    InvalidRemote,
+    /// No route leads there.
+    NoRoute,
+    /// The local address is not one of this host, or not of the remote's version.
+    AddressNotLocal,
+    /// The four numbers, two addresses and two ports, belong to another connection.
+    AddressInUse,
+    /// Every port of the range is taken for this remote end.
+    NoFreePort,
+    /// The host has as many connections as it may have.
+    TooManyConnections,
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::InvalidRemote => "the remote address cannot be connected to",
+            Self::NoRoute => "no route to the host",
+            Self::AddressNotLocal => "the local address is not one of this host",
+            Self::AddressInUse => "address in use",
+            Self::NoFreePort => "no free port",
+            Self::TooManyConnections => "too many connections",
+        })
+    }
+}
+
+impl core::error::Error for ConnectError {}
+
+/// Why a passive OPEN failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ListenError {
+    /// The local address is not one of this host.
+    AddressNotLocal,
+    /// Another listener has the port.
+    AddressInUse,
+    /// Every port of the range is taken.
+    NoFreePort,
+}
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::AddressNotLocal => "the local address is not one of this host",
+            Self::AddressInUse => "address in use",
+            Self::NoFreePort => "no free port",
+        })
+    }
+}
+
+impl core::error::Error for ListenError {}
+
+/// Why a UDP socket could not be bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum BindError {
+    /// The local address is not one of this host.
+    AddressNotLocal,
+    /// Another socket has the port.
+    AddressInUse,
+    /// Every port of the range is taken.
+    NoFreePort,
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::AddressNotLocal => "the local address is not one of this host",
+            Self::AddressInUse => "address in use",
+            Self::NoFreePort => "no free port",
+        })
+    }
+}
+
+impl core::error::Error for BindError {}
+
+/// Why a datagram was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum UdpSendError {
+    /// The remote address is unspecified or of the other version, or its port is zero.
+    InvalidRemote,
+    /// No route leads there.
+    NoRoute,
+    /// It does not fit into one packet of the interface.
+    TooLong,
+    /// As many packets wait for the link as may.
+    QueueFull,
+}
+
+impl fmt::Display for UdpSendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::InvalidRemote => "the remote address cannot be sent to",
+            Self::NoRoute => "no route to the host",
+            Self::TooLong => "the datagram does not fit into one packet",
+            Self::QueueFull => "too many packets wait for the link",
+        })
+    }
+}
+
+impl core::error::Error for UdpSendError {}
+
+/// Why a packet was dropped before a connection saw it, or by the tables that stand before the connections. What a
+/// connection drops itself has a [`ciao_tcp::DropReason`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum HostDropReason {
+    /// No IP header, or one that contradicts itself.
+    MalformedIp,
+    /// The IPv4 header's checksum is wrong (RFC 1122 §3.2.1.2).
+    IpChecksum,
+    /// A fragment of a datagram.
+    Fragment,
+    /// A source route (RFC 7126 §4).
+    SourceRoute,
+    /// The source address cannot be one (RFC 1122 §3.2.1.3, RFC 9293 §3.9.2.3 MUST-63).
+    InvalidSource,
+    /// The source is this host itself, but the packet came from outside.
+    OwnSource,
+    /// Not for this host (RFC 1122 §3.2.1.3).
+    NotForUs,
+    /// For all hosts, or a group, where only a packet for one makes sense (RFC 9293 §3.9.2.3 MUST-57).
+    NotUnicast,
+    /// A TCP header that contradicts itself.
+    MalformedTcp,
+    /// The TCP checksum is wrong (RFC 9293 §3.1 MUST-3).
+    TcpChecksum,
+    /// A UDP header that contradicts itself.
+    MalformedUdp,
+    /// The UDP checksum is wrong.
+    UdpChecksum,
+    /// An ICMP message that contradicts itself.
+    MalformedIcmp,
+    /// The ICMP checksum is wrong.
+    IcmpChecksum,
+    /// An ICMP message that nothing follows from: redirects, source quench, echo replies.
+    IcmpIgnored,
+    /// An ICMP error that quotes no packet of ours (RFC 5927 §4.1).
+    IcmpQuoteUnknown,
+    /// No transport of that number.
+    UnknownProtocol,
+    /// Nobody listens at the UDP port.
+    UdpPortClosed,
+    /// The UDP socket holds as much as it may.
+    UdpQueueFull,
+    /// No connection and no listener (RFC 9293 §3.10.7.1).
+    NoConnection,
+    /// The listener does not answer it (RFC 9293 §3.10.7.2).
+    NotForListener,
+    /// The listener's SYN queue is full.
+    SynQueueFull,
+    /// The listener's accept queue is full.
+    AcceptQueueFull,
+    /// A half-open connection does not take it; the record before this one has the reason.
+    HalfOpen,
+    /// A connection in TIME-WAIT does not take it; the record before this one has the reason.
+    TimeWait,
+    /// The host has as many connections as it may have.
+    TooManyConnections,
+    /// To be sent: as many packets wait for the link as may.
+    TransmitQueueFull,
+    /// To be sent: more answers of this kind than the rate allows.
+    RateLimited,
+}
+
+impl HostDropReason {
+    /// All reasons, in the order of the checks.
+    pub const ALL: [Self; 28] = [
+        Self::MalformedIp,
+        Self::IpChecksum,
+        Self::Fragment,
+        Self::SourceRoute,
+        Self::InvalidSource,
+        Self::OwnSource,
+        Self::NotForUs,
+        Self::NotUnicast,
+        Self::MalformedTcp,
+        Self::TcpChecksum,
+        Self::MalformedUdp,
+        Self::UdpChecksum,
+        Self::MalformedIcmp,
+        Self::IcmpChecksum,
+        Self::IcmpIgnored,
+        Self::IcmpQuoteUnknown,
+        Self::UnknownProtocol,
+        Self::UdpPortClosed,
+        Self::UdpQueueFull,
+        Self::NoConnection,
+        Self::NotForListener,
+        Self::SynQueueFull,
+        Self::AcceptQueueFull,
+        Self::HalfOpen,
+        Self::TimeWait,
+        Self::TooManyConnections,
+        Self::TransmitQueueFull,
+        Self::RateLimited,
+    ];
+
+    /// The rule that the packet broke, or the limit that it met.
+    #[must_use]
+    pub const fn rule(self) -> &'static str {
+        match self {
+            Self::MalformedIp => "RFC 791 §3.1, RFC 8200 §3",
+            Self::IpChecksum => "RFC 1122 §3.2.1.2",
+            Self::Fragment => "fragments are not reassembled",
+            Self::SourceRoute => "RFC 7126 §4.3, RFC 5095 §3",
+            Self::InvalidSource => "RFC 1122 §3.2.1.3",
+            Self::OwnSource => "RFC 1122 §3.2.1.3",
+            Self::NotForUs => "RFC 1122 §3.2.1.3",
+            Self::NotUnicast => "RFC 9293 §3.9.2.3 MUST-57",
+            Self::MalformedTcp => "RFC 9293 §3.1",
+            Self::TcpChecksum => "RFC 9293 §3.1 MUST-3",
+            Self::MalformedUdp => "RFC 768",
+            Self::UdpChecksum => "RFC 1122 §4.1.3.4",
+            Self::MalformedIcmp => "RFC 792, RFC 4443 §2.1",
+            Self::IcmpChecksum => "RFC 792, RFC 4443 §2.3",
+            Self::IcmpIgnored => "RFC 1122 §3.2.2",
+            Self::IcmpQuoteUnknown => "RFC 5927 §4.1",
+            Self::UnknownProtocol => "RFC 1122 §3.2.2.1",
+            Self::UdpPortClosed => "RFC 1122 §4.1.3.1",
+            Self::UdpQueueFull => "limit `udp_receive_buffer_bytes` of the host",
+            Self::NoConnection => "RFC 9293 §3.10.7.1",
+            Self::NotForListener => "RFC 9293 §3.10.7.2",
+            Self::SynQueueFull => "limit `syn_queue` of the listener",
+            Self::AcceptQueueFull => "limit `backlog` of the listener",
+            Self::HalfOpen => "RFC 9293 §3.10.7.4",
+            Self::TimeWait => "RFC 9293 §3.10.7.4",
+            Self::TooManyConnections => "limit `max_connections` of the host",
+            Self::TransmitQueueFull => "limit `max_queued_packets` of the host",
+            Self::RateLimited => "limits `icmp_errors_per_s` and `resets_per_s` of the host",
+        }
+    }
+}
+
+impl fmt::Display for HostDropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::MalformedIp => "malformed IP header",
+            Self::IpChecksum => "wrong IPv4 header checksum",
+            Self::Fragment => "fragment",
+            Self::SourceRoute => "source route",
+            Self::InvalidSource => "impossible source address",
+            Self::OwnSource => "source is this host",
+            Self::NotForUs => "not for this host",
+            Self::NotUnicast => "sent to more than one host",
+            Self::MalformedTcp => "malformed TCP header",
+            Self::TcpChecksum => "wrong TCP checksum",
+            Self::MalformedUdp => "malformed UDP header",
+            Self::UdpChecksum => "wrong UDP checksum",
+            Self::MalformedIcmp => "malformed ICMP message",
+            Self::IcmpChecksum => "wrong ICMP checksum",
+            Self::IcmpIgnored => "ICMP message without consequence",
+            Self::IcmpQuoteUnknown => "ICMP error about a packet that we did not send",
+            Self::UnknownProtocol => "unknown transport protocol",
+            Self::UdpPortClosed => "no UDP socket",
+            Self::UdpQueueFull => "UDP receive buffer full",
+            Self::NoConnection => "no connection and no listener",
+            Self::NotForListener => "not for a listener",
+            Self::SynQueueFull => "SYN queue full",
+            Self::AcceptQueueFull => "accept queue full",
+            Self::HalfOpen => "not for a half-open connection",
+            Self::TimeWait => "nothing to do in TIME-WAIT",
+            Self::TooManyConnections => "too many connections",
+            Self::TransmitQueueFull => "transmit queue full",
+            Self::RateLimited => "answered too often",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_reasons_is_in_the_order_of_the_enum() {
+        for (index, reason) in HostDropReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, index);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What an application asks for: OPEN, active and passive (RFC 9293 §3.9.1.1), and what it may set for IP.
+
+use ciao_tcp::config::SocketOptions;
+use core::net::SocketAddr;
+
+/// An active OPEN.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectRequest {
+    /// The local end. Without one, or with an unspecified address or port 0, the host chooses.
+    pub local: Option<SocketAddr>,
+    /// The peer.
+    pub remote: SocketAddr,
+    /// Options of the connection.
+    pub options: SocketOptions,
+    /// What its packets say.
+    pub ip: IpOptions,
+}
+
+impl ConnectRequest {
+    /// To `remote`, everything else as the host likes.
+    #[must_use]
+    pub fn to(remote: SocketAddr) -> Self {
+        Self { local: None, remote, options: SocketOptions::default(), ip: IpOptions::default() }
+    }
+}
+
+/// A passive OPEN.
+#[derive(Clone, Copy, Debug)]
+pub struct ListenRequest {
+    /// The local end. An unspecified address means all of the host's addresses of that version; port 0, that the host
+    /// chooses.
+    pub local: SocketAddr,
+    /// Most connections that wait to be accepted, 1 or more.
+    pub backlog: usize,
+    /// Most half-open connections, 1 or more.
+    pub syn_queue: usize,
+    /// What happens when a queue is full.
+    pub overflow: Overflow,
+    /// Options that accepted connections start with.
+    pub options: SocketOptions,
+    /// What their packets say.
+    pub ip: IpOptions,
+}
+
+impl ListenRequest {
+    /// Connections that wait to be accepted, as Linux' `somaxconn`.
+    pub const DEFAULT_BACKLOG: usize = 4096;
+    /// Half-open connections. 1,024 × 128 B are what an attacker may take of each listener.
+    pub const DEFAULT_SYN_QUEUE: usize = 1024;
+
+    /// At `local`, with default queues.
+    #[must_use]
+    pub fn at(local: SocketAddr) -> Self {
+        Self {
+            local,
+            backlog: Self::DEFAULT_BACKLOG,
+            syn_queue: Self::DEFAULT_SYN_QUEUE,
+            overflow: Overflow::Drop,
+            options: SocketOptions::default(),
+            ip: IpOptions::default(),
+        }
+    }
+}
+
+/// What a listener does with a caller for whom there is no room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overflow {
+    /// Nothing: the caller tries again.
+    #[default]
+    Drop,
+    /// RST: the caller learns at once that it is refused.
+    Reset,
+}
+
+/// What the packets of a connection say to the network (RFC 9293 §3.9.1.9, §3.9.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IpOptions {
+    /// DiffServ code point, 0–63; higher bits are ignored.
+    pub dscp: u8,
+    /// TTL or hop limit; `None` or zero: the host's.
+    pub hop_limit: Option<u8>,
+}

@@ -14,7 +14,7 @@
 //! | Which timers are there? | [`timers`] |
 //! | What is sent now, or what do we wait for? | [`transmit`] |
 //! | What was sent, how often, and what became of it? | `sent` |
-//! | Which bytes wait to be sent, or to be read? | `send_buffer`, `receive_buffer`, `reassembly` |
+//! | Which bytes wait to be sent, or to be read? | `send_buffer`, `receive_buffer`, `reassembly`, `coalesce` |
 //! | Which window do we offer? | `receive_window` |
 //! | How long is a round trip, and when do we retransmit? | [`rtt`], `recovery` |
 //! | How much may be in flight? | [`congestion`] |
@@ -27,10 +27,13 @@
 
 extern crate alloc;
 
+mod coalesce;
 pub mod config;
 pub mod error;
 pub mod event;
+mod receive_buffer;
 pub mod segment;
+mod send_buffer;
 pub mod state;
 pub mod timers;
 pub mod trace;

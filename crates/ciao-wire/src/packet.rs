@@ -197,6 +197,18 @@ impl Payload {
         Some(core::mem::replace(&mut self.first, next))
     }
 
+    /// Takes the last piece out.
+    pub fn pop_back(&mut self) -> Option<Bytes> {
+        match self.rest.pop_back() {
+            Some(bytes) => {
+                self.rest_len -= bytes.len();
+                Some(bytes)
+            }
+            None if self.first.is_empty() => None,
+            None => Some(core::mem::take(&mut self.first)),
+        }
+    }
+
     /// Drops `count` bytes from the front, or all when there are fewer.
     pub fn advance(&mut self, count: usize) {
         let mut left = count.min(self.len());
@@ -322,5 +334,16 @@ mod tests {
         }
         assert_eq!(pieces, [&b"abc"[..], b"defg", b"h"]);
         assert_eq!(payload.len(), 0);
+        assert_eq!(payload.pop_back(), None);
+    }
+
+    #[test]
+    fn pieces_come_out_from_the_back_too() {
+        let mut payload = abc();
+        assert_eq!(payload.pop_back().as_deref(), Some(&b"h"[..]));
+        assert_eq!(payload.len(), 7);
+        assert_eq!(payload.pop_back().as_deref(), Some(&b"defg"[..]));
+        assert_eq!(payload.pop_back().as_deref(), Some(&b"abc"[..]));
+        assert_eq!((payload.pop_back(), payload.len()), (None, 0));
     }
 }

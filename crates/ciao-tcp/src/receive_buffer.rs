@@ -1,0 +1,197 @@
+//! Which bytes wait to be read? [`ReceiveBuffer`]: in order, acknowledged, the application's.
+//!
+//! The bytes stay where the link put them, unless they are few: see `coalesce`. Segments out of order are in
+//! `reassembly`; the window that follows from the room is in `receive_window`.
+#![cfg_attr(not(test), expect(dead_code, reason = "the connection takes it into use"))]
+
+use crate::coalesce::{SMALL_BYTES, joined};
+use bytes::Bytes;
+use ciao_wire::Payload;
+
+/// Bytes for the application. Empty, it holds no memory but its own.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ReceiveBuffer {
+    bytes: Payload,
+}
+
+impl ReceiveBuffer {
+    /// No bytes.
+    pub(crate) const fn new() -> Self {
+        Self { bytes: Payload::EMPTY }
+    }
+
+    /// Bytes that wait.
+    #[expect(clippy::cast_possible_truncation, reason = "what is accepted fits the window, a u32")]
+    pub(crate) fn len(&self) -> u32 {
+        self.bytes.len() as u32
+    }
+
+    /// True when there is nothing to read.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Appends what arrived.
+    pub(crate) fn push(&mut self, mut payload: Payload) {
+        if self.bytes.is_empty() && payload.chunks().skip(1).all(|chunk| chunk.len() > SMALL_BYTES) {
+            // The whole of it at once. A single small piece stays as it is too: it is most often read at once.
+            self.bytes = payload;
+            return;
+        }
+        while let Some(bytes) = payload.pop_front() {
+            match self.bytes.pop_back() {
+                Some(last) => {
+                    let (last, more) = joined(last, bytes);
+                    self.bytes.push(last);
+                    self.bytes.push(more);
+                }
+                None => self.bytes.push(bytes),
+            }
+        }
+    }
+
+    /// Moves bytes from the front to `buffer`; answers how many.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> usize {
+        let count = self.peek(buffer);
+        self.bytes.advance(count);
+        self.release_when_empty();
+        count
+    }
+
+    /// Takes bytes from the front without copying: at most `max`, and at most what lies in one piece.
+    pub(crate) fn read_bytes(&mut self, max: usize) -> Bytes {
+        let len = self.bytes.chunks().next().map_or(0, Bytes::len).min(max);
+        let bytes = self.bytes.slice(0, len).pop_front().unwrap_or_default();
+        self.bytes.advance(len);
+        self.release_when_empty();
+        bytes
+    }
+
+    /// Copies bytes from the front and leaves them; answers how many.
+    pub(crate) fn peek(&self, buffer: &mut [u8]) -> usize {
+        let mut count = 0;
+        for chunk in self.bytes.chunks() {
+            let take = chunk.len().min(buffer.len() - count);
+            buffer[count..count + take].copy_from_slice(&chunk[..take]);
+            count += take;
+            if count == buffer.len() {
+                break;
+            }
+        }
+        count
+    }
+
+    /// Drops everything.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::new();
+    }
+
+    fn release_when_empty(&mut self) {
+        if self.bytes.is_empty() {
+            self.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::collections::VecDeque;
+    use alloc::vec;
+    use alloc::vec::Vec;
+    use proptest::prelude::*;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Push(Vec<usize>),
+        Read(usize),
+        ReadBytes(usize),
+        Peek(usize),
+        Clear,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let size = prop_oneof![1..10usize, 400..600usize, 1..3000usize];
+        let step = prop_oneof![
+            6 => proptest::collection::vec(size.clone(), 0..4).prop_map(Step::Push),
+            2 => size.clone().prop_map(Step::Read),
+            2 => size.clone().prop_map(Step::ReadBytes),
+            2 => size.prop_map(Step::Peek),
+            1 => Just(Step::Clear),
+        ];
+        proptest::collection::vec(step, 0..60)
+    }
+
+    proptest! {
+        #[test]
+        fn it_behaves_like_one_queue_of_bytes(steps in steps()) {
+            let mut buffer = ReceiveBuffer::new();
+            let mut model: VecDeque<u8> = VecDeque::new();
+            let mut next = 0u8;
+            for step in steps {
+                match step {
+                    Step::Push(sizes) => {
+                        let mut payload = Payload::EMPTY;
+                        for len in sizes {
+                            next = next.wrapping_mul(5).wrapping_add(1);
+                            payload.push(Bytes::from(vec![next; len]));
+                            model.extend(vec![next; len]);
+                        }
+                        buffer.push(payload);
+                    }
+                    Step::Read(len) => {
+                        let mut out = vec![0; len];
+                        let count = buffer.read(&mut out);
+                        let expected: Vec<u8> = model.drain(..len.min(model.len())).collect();
+                        prop_assert_eq!(&out[..count], expected);
+                    }
+                    Step::ReadBytes(max) => {
+                        let bytes = buffer.read_bytes(max);
+                        prop_assert!(bytes.len() <= max);
+                        prop_assert_eq!(bytes.is_empty(), model.is_empty());
+                        let expected: Vec<u8> = model.drain(..bytes.len()).collect();
+                        prop_assert_eq!(&bytes[..], expected);
+                    }
+                    Step::Peek(len) => {
+                        let mut out = vec![0; len];
+                        let count = buffer.peek(&mut out);
+                        prop_assert_eq!(count, len.min(model.len()));
+                        prop_assert!(out[..count].iter().eq(model.iter().take(count)));
+                    }
+                    Step::Clear => {
+                        buffer.clear();
+                        model.clear();
+                    }
+                }
+                prop_assert_eq!(buffer.len() as usize, model.len());
+                prop_assert_eq!(buffer.is_empty(), model.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn a_flood_of_single_bytes_makes_few_pieces() {
+        let mut buffer = ReceiveBuffer::new();
+        for _ in 0..10_000 {
+            buffer.push(Bytes::from_static(b"x").into());
+        }
+        assert_eq!(buffer.len(), 10_000);
+        assert!(buffer.bytes.chunks().count() <= 10, "{} pieces", buffer.bytes.chunks().count());
+    }
+
+    #[test]
+    fn whole_segments_are_read_without_a_copy() {
+        let mut buffer = ReceiveBuffer::new();
+        let segment = Bytes::from(vec![1; 1448]);
+        buffer.push(segment.clone().into());
+        buffer.push(segment.clone().into());
+        assert_eq!(buffer.read_bytes(1000).as_ptr(), segment.as_ptr());
+        assert_eq!(buffer.read_bytes(9000).len(), 448);
+        assert_eq!(buffer.read_bytes(9000).as_ptr(), segment.as_ptr());
+    }
+
+    #[test]
+    fn an_idle_buffer_is_small() {
+        assert!(size_of::<ReceiveBuffer>() <= 80, "{} bytes", size_of::<ReceiveBuffer>());
+    }
+}

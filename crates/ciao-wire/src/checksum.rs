@@ -1,8 +1,9 @@
 //! How is the Internet checksum computed? (RFC 1071; pseudo-headers: RFC 9293 §3.1, RFC 8200 §8.1)
 //!
-//! A [`Sum`] is fed pieces of any length in order and finished once. The machine's own byte order is summed, because
-//! the one's-complement sum does not care, and swapped at the end. Long pieces go through lanes of 32 bits in safe code
-//! that the compiler turns into vector instructions; short ones, above all headers, through 64-bit words.
+//! A [`Sum`] is fed pieces of any length in order and finished once. The machine's own byte order is summed,
+//! because the one's-complement sum does not care, and swapped at the end. Long pieces go through lanes of 32
+//! bits in safe code that the compiler turns into vector instructions; short ones, above all headers, through
+//! 64-bit words.
 
 use crate::{Payload, Protocol};
 use core::net::IpAddr;
@@ -11,8 +12,9 @@ use core::net::IpAddr;
 const LANES: usize = 16;
 /// Bytes of one step over all lanes.
 const STEP_BYTES: usize = LANES * 4;
-/// Bytes that are summed before the lanes are emptied. A lane's low and high half gain at most 0xffff a step, and 2^15
-/// steps stay below 2^32: 2^15 × 64 B = 2 MiB. Any size below is right; this one keeps the division out of one packet.
+/// Bytes that are summed before the lanes are emptied. A lane's low and high half gain at most 0xffff a step,
+/// and 2^15 steps stay below 2^32: 2^15 × 64 B = 2 MiB. Any size below is right; this one keeps the division
+/// out of one packet.
 const BLOCK_BYTES: usize = 1 << 20;
 
 /// A one's-complement sum that is fed pieces in order, of any length.
@@ -26,8 +28,8 @@ const BLOCK_BYTES: usize = 1 << 20;
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sum {
-    /// Sum of 16-bit words in the machine's byte order. Each piece adds below 2^48, so 2^16 pieces cannot wrap it,
-    /// and [`Sum::plus`] folds.
+    /// Sum of 16-bit words in the machine's byte order. Each piece adds below 2^48, so 2^16 pieces cannot
+    /// wrap it, and [`Sum::plus`] folds.
     words: u64,
     /// Bytes so far are odd: the next piece starts in the second half of a word.
     is_odd: bool,
@@ -141,8 +143,9 @@ fn sum_short(bytes: &[u8]) -> u64 {
     }
 }
 
-/// In each lane two sums run: that of the whole 32-bit words, and that of their upper halves. The first wraps, but
-/// modulo 2^32 it is `lower + 2^16 × upper`, so both halves come out exactly, with two additions and a shift a word.
+/// In each lane two sums run: that of the whole 32-bit words, and that of their upper halves. The first
+/// wraps, but modulo 2^32 it is `lower + 2^16 × upper`, so both halves come out exactly, with two additions
+/// and a shift a word.
 fn sum_long(bytes: &[u8]) -> u64 {
     let mut total = 0;
     for block in bytes.chunks(BLOCK_BYTES) {

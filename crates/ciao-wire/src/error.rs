@@ -1,6 +1,7 @@
 //! Why bytes are not a header: [`ParseError`].
 //!
-//! Each parser is total: any bytes give a header or one of these, never a panic and never a loop without a bound.
+//! Each parser is total: any bytes give a header or one of these, never a panic and never a loop without a
+//! bound.
 
 use core::fmt;
 

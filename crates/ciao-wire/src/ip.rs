@@ -78,8 +78,9 @@ pub enum IpHeader {
 }
 
 impl IpHeader {
-    /// Reads the header, options and extension headers included, and tells how many bytes it takes. Whether the
-    /// payload is all there is for the caller to ask, with [`IpHeader::payload_len`]: it may stand in another piece.
+    /// Reads the header, options and extension headers included, and tells how many bytes it takes. Whether
+    /// the payload is all there is for the caller to ask, with [`IpHeader::payload_len`]: it may stand in
+    /// another piece.
     ///
     /// # Errors
     /// When the bytes are not an IP header.
@@ -168,6 +169,15 @@ impl IpHeader {
         match self {
             Self::V4(header) => usize::from(header.total_len),
             Self::V6(header) => usize::from(header.payload_len) + crate::ipv6::HEADER_BYTES,
+        }
+    }
+
+    /// True for a fragment other than the first: it has no transport header.
+    #[must_use]
+    pub fn starts_inside(&self) -> bool {
+        match self {
+            Self::V4(header) => header.fragment_offset_bytes != 0,
+            Self::V6(header) => header.fragment.is_some_and(|fragment| fragment.offset_bytes != 0),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The IPv4 header (RFC 791 §3.1, DSCP and ECN: RFC 2474, RFC 3168).
 //!
-//! Options are walked to find source routes and impossible lengths, otherwise ignored; none is ever sent. Fragments are
-//! put together in `ciao-stack`.
+//! Options are walked to find source routes and impossible lengths, otherwise ignored; none is ever sent.
+//! Fragments are put together in `ciao-stack`.
 
 use crate::checksum::Sum;
 use crate::{Ecn, ParseError, Protocol};
@@ -83,9 +83,26 @@ impl Ipv4Header {
     /// Reads a header and tells how many bytes it takes with its options.
     ///
     /// # Errors
-    /// When it is cut short, contradicts itself, its checksum is wrong, or an option has an impossible length.
+    /// When it is cut short, contradicts itself, its checksum is wrong, or an option has an impossible
+    /// length.
     #[inline]
     pub fn parse(bytes: &[u8]) -> Result<(Self, usize), ParseError> {
+        let (parsed, header_len) = Self::parse_quoted(bytes)?;
+        // RFC 1122 §3.2.1.2 1122-3.2.1.2
+        if !Sum::ZERO.add_bytes(&bytes[..header_len]).is_valid() {
+            return Err(ParseError::Checksum);
+        }
+        if usize::from(parsed.total_len) < header_len {
+            return Err(ParseError::TotalLength);
+        }
+        parsed.check_fragment_range(header_len)?;
+        Ok((parsed, header_len))
+    }
+
+    /// As [`Ipv4Header::parse`] for a header that an ICMP error quotes: neither checksum nor length is
+    /// believed.
+    #[inline]
+    pub(crate) fn parse_quoted(bytes: &[u8]) -> Result<(Self, usize), ParseError> {
         let Some(fixed) = bytes.first_chunk::<HEADER_BYTES>() else {
             return Err(ParseError::Truncated);
         };
@@ -96,24 +113,15 @@ impl Ipv4Header {
         if header_len < HEADER_BYTES {
             return Err(ParseError::HeaderLength);
         }
-        let header = bytes.get(..header_len).ok_or(ParseError::Truncated)?;
-        // RFC 1122 §3.2.1.2 1122-3.2.1.2
-        if !Sum::ZERO.add_bytes(header).is_valid() {
-            return Err(ParseError::Checksum);
-        }
-        let total_len = u16::from_be_bytes([fixed[2], fixed[3]]);
-        if usize::from(total_len) < header_len {
-            return Err(ParseError::TotalLength);
-        }
         let fragment = u16::from_be_bytes([fixed[6], fixed[7]]);
-        let source_route = match &header[HEADER_BYTES..] {
+        let source_route = match bytes.get(HEADER_BYTES..header_len).ok_or(ParseError::Truncated)? {
             [] => SourceRoute::Absent,
             options => walk_options(options)?,
         };
         let parsed = Self {
             dscp: fixed[1] >> 2,
             ecn: Ecn::from_bits(fixed[1]),
-            total_len,
+            total_len: u16::from_be_bytes([fixed[2], fixed[3]]),
             identification: u16::from_be_bytes([fixed[4], fixed[5]]),
             dont_fragment: fragment & DONT_FRAGMENT != 0,
             more_fragments: fragment & MORE_FRAGMENTS != 0,
@@ -124,7 +132,6 @@ impl Ipv4Header {
             destination: Ipv4Addr::new(fixed[16], fixed[17], fixed[18], fixed[19]),
             source_route,
         };
-        parsed.check_fragment_range(header_len)?;
         Ok((parsed, header_len))
     }
 

@@ -1,7 +1,7 @@
 //! The IPv6 header and its extension headers (RFC 8200 §3, §4).
 //!
-//! Extension headers are skipped, never sent, and at most [`MAX_EXTENSIONS`] of them. Fragments are put together in
-//! `ciao-stack`.
+//! Extension headers are skipped, never sent, and at most [`MAX_EXTENSIONS`] of them. Fragments are put
+//! together in `ciao-stack`.
 
 use crate::{Ecn, ParseError, Protocol};
 use core::net::Ipv6Addr;

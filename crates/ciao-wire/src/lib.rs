@@ -4,8 +4,9 @@
 //! |---|---|
 //! | What does a TCP header look like, which options does it carry? | [`tcp`], [`tcp_options`] |
 //! | IPv4, IPv6 and what they have in common | [`ipv4`], [`ipv6`], [`ip`] |
-//! | ICMP echo and errors, both versions | `icmpv4`, `icmpv6` |
-//! | UDP | `udp` |
+//! | ICMP echo and errors, both versions | [`icmpv4`], [`icmpv6`] |
+//! | Which packet does an ICMP error speak of? | [`quote`] |
+//! | UDP | [`udp`] |
 //! | How is the Internet checksum computed? | [`checksum`] |
 //! | Why are bytes not a header? | [`error`] |
 //! | How are sequence numbers compared? | [`seq`] |
@@ -18,22 +19,30 @@ extern crate alloc;
 
 pub mod checksum;
 pub mod error;
+pub mod icmpv4;
+pub mod icmpv6;
 pub mod ip;
 pub mod ipv4;
 pub mod ipv6;
 pub mod packet;
+pub mod quote;
 pub mod seq;
 pub mod tcp;
 pub mod tcp_options;
 pub mod time;
+pub mod udp;
 
 pub use checksum::Sum;
 pub use error::ParseError;
+pub use icmpv4::Icmpv4;
+pub use icmpv6::Icmpv6;
 pub use ip::{Ecn, IpHeader, Protocol};
 pub use ipv4::Ipv4Header;
 pub use ipv6::Ipv6Header;
 pub use packet::{Checksum, Head, Packet, PacketId, Payload};
+pub use quote::Quote;
 pub use seq::SeqNum;
 pub use tcp::{TcpFlags, TcpHeader};
 pub use tcp_options::{SackBlock, SackBlocks, TcpOptions, Timestamps};
 pub use time::Instant;
+pub use udp::UdpHeader;

@@ -1,9 +1,9 @@
 //! The contract between a host and a link: one IP packet, or one super-segment that stands for several.
 //!
-//! Offload is part of it from the start: a packet says how it is to be cut into segments and who completes its
-//! checksum, so a link that can do that work gets one large packet. A link that cannot gets packets that are whole:
-//! the stack cuts them in one shared place. The payload is reference-counted: the bytes of a write travel to the device
-//! and the bytes of the device to a read without being copied between.
+//! Offload is part of it from the start: a packet says how it is to be cut into segments and who completes
+//! its checksum, so a link that can do that work gets one large packet. A link that cannot gets packets that
+//! are whole: the stack cuts them in one shared place. The payload is reference-counted: the bytes of a write
+//! travel to the device and the bytes of the device to a read without being copied between.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -93,7 +93,8 @@ pub struct Packet {
     pub head: Head,
     /// What follows the head.
     pub payload: Payload,
-    /// Payload bytes of each segment when this stands for several (GSO when sent, GRO when received), else zero.
+    /// Payload bytes of each segment when this stands for several (GSO when sent, GRO when received), else
+    /// zero.
     pub segment_size: u16,
     /// Who answers for the transport checksum.
     pub checksum: Checksum,

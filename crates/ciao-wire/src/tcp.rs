@@ -91,7 +91,8 @@ impl BitOr for TcpFlags {
 }
 
 impl fmt::Display for TcpFlags {
-    /// The names joined by hyphens, in the order people say them: `SYN-ACK`, `FIN-PSH-ACK`; `none` without any.
+    /// The names joined by hyphens, in the order people say them: `SYN-ACK`, `FIN-PSH-ACK`; `none` without
+    /// any.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const NAMES: [(TcpFlags, &str); 8] = [
             (TcpFlags::SYN, "SYN"),
@@ -120,8 +121,8 @@ impl fmt::Debug for TcpFlags {
     }
 }
 
-/// A TCP header with its options, without its checksum: that covers the payload and the addresses too, so whoever
-/// has those computes it.
+/// A TCP header with its options, without its checksum: that covers the payload and the addresses too, so
+/// whoever has those computes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TcpHeader {
     /// Source port.
@@ -143,7 +144,8 @@ pub struct TcpHeader {
 }
 
 impl TcpHeader {
-    /// Reads a header and tells how many bytes it takes with its options. The checksum is for the caller to verify.
+    /// Reads a header and tells how many bytes it takes with its options. The checksum is for the caller to
+    /// verify.
     ///
     /// # Errors
     /// When it is cut short, its length field is below five words, or an option has an impossible length.
@@ -171,7 +173,8 @@ impl TcpHeader {
         Ok((header, header_len))
     }
 
-    /// Bytes of the header with its options as [`TcpHeader::emit`] writes them: a multiple of four, at most 60.
+    /// Bytes of the header with its options as [`TcpHeader::emit`] writes them: a multiple of four, at most
+    /// 60.
     #[must_use]
     #[inline]
     pub fn header_len(&self) -> usize {

@@ -1,7 +1,7 @@
 //! TCP options: MSS, window scale, SACK and timestamps (RFC 9293 §3.2, RFC 7323, RFC 2018).
 //!
-//! They are sent in the order and with the padding that Linux uses, because that is what the other ends of the world
-//! are used to: in a SYN `mss, sackOK, TS, nop, wscale`, later `nop, nop, TS, nop, nop, sack`.
+//! They are sent in the order and with the padding that Linux uses, because that is what the other ends of
+//! the world are used to: in a SYN `mss, sackOK, TS, nop, wscale`, later `nop, nop, TS, nop, nop, sack`.
 
 use crate::{ParseError, SeqNum};
 
@@ -13,7 +13,8 @@ const KIND_SACK_PERMITTED: u8 = 4;
 const KIND_SACK: u8 = 5;
 const KIND_TIMESTAMPS: u8 = 8;
 
-/// The room for options: the header's length field counts up to fifteen words, five are fixed (RFC 9293 §3.1).
+/// The room for options: the header's length field counts up to fifteen words, five are fixed (RFC 9293
+/// §3.1).
 pub const MAX_OPTION_BYTES: usize = 40;
 /// Timestamps with the two NOPs that align them.
 const TIMESTAMPS_BYTES: usize = 12;
@@ -91,8 +92,8 @@ pub struct TcpOptions {
 }
 
 impl TcpOptions {
-    /// Reads all options of a header, in at most as many steps as there are bytes. Bytes behind the end-of-list option
-    /// are not looked at; of a repeated option the last one counts.
+    /// Reads all options of a header, in at most as many steps as there are bytes. Bytes behind the
+    /// end-of-list option are not looked at; of a repeated option the last one counts.
     ///
     /// # Errors
     /// When an option's length is impossible: below two, or beyond the header.

@@ -4,13 +4,19 @@
 //! |---|---|
 //! | What does a host ask of a device? | here: [`Link`], [`Capabilities`] |
 //! | Two ends in one process, joined by queues | [`memory`] |
+//! | A TUN device of Linux, with segmentation offload | [`tun`] |
+//! | The ten bytes in front of each packet of such a device | [`tun::vnet_header`] |
+//! | How does an interface get its addresses? | `tun/netlink.rs` |
+//! | Which system calls are used? | `tun/sys.rs` |
 //!
-//! Not here: what a packet is (`ciao_wire::packet`), who cuts it into segments when the link does not (`ciao-stack`),
-//! and links with delay, loss and virtual time (`ciao-sim`).
+//! Not here: what a packet is (`ciao_wire::packet`), who cuts it into segments when the link does not
+//! (`ciao-stack`), and links with delay, loss and virtual time (`ciao-sim`).
 
 pub mod memory;
+pub mod tun;
 
 pub use memory::{MemoryConfig, MemoryEnd, memory_pair};
+pub use tun::{OpenError, Tun, TunConfig, TunOffload};
 
 use ciao_wire::Packet;
 use std::io;
@@ -21,7 +27,8 @@ pub enum Segmentation {
     /// The host: each packet handed to the link is at most the MTU long.
     #[default]
     ByHost,
-    /// The link: packets of up to 65,535 bytes are taken when their segment size is set, and are delivered so.
+    /// The link: packets of up to 65,535 bytes are taken when their segment size is set, and are delivered
+    /// so.
     ByLink,
 }
 
@@ -64,12 +71,14 @@ pub trait Link {
     /// The next packet that arrived, or `None` when there is none now.
     ///
     /// # Errors
-    /// When the device is gone. Not for a packet that makes no sense: that is dropped by whoever reads its headers.
+    /// When the device is gone. Not for a packet that makes no sense: that is dropped by whoever reads its
+    /// headers.
     fn receive(&mut self) -> io::Result<Option<Packet>>;
 
     /// Hands a packet to the link.
     ///
     /// # Errors
-    /// When the device is gone or down, and [`io::ErrorKind::InvalidInput`] for a packet that the link can never carry.
+    /// When the device is gone or down, and [`io::ErrorKind::InvalidInput`] for a packet that the link can
+    /// never carry.
     fn transmit(&mut self, packet: Packet) -> io::Result<Transmission>;
 }

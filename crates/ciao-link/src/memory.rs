@@ -1,10 +1,11 @@
 //! How do two hosts in one process exchange packets? Through two bounded queues, one for each direction.
 //!
-//! A packet is moved, never copied: the bytes of the sender's write are the bytes of the receiver's read. The link can be
-//! told to be as poor as Ethernet (MTU 1500, whole checksums) or as good as a device with segmentation offload.
+//! A packet is moved, never copied: the bytes of the sender's write are the bytes of the receiver's read.
+//! The link can be told to be as poor as Ethernet (MTU 1500, whole checksums) or as good as a device with
+//! segmentation offload.
 //!
-//! Not here: delay, loss, reordering and bandwidth (`ciao-sim`). The queues are behind a lock, so that the two ends may
-//! live in different threads; it is held for one push or one pop.
+//! Not here: delay, loss, reordering and bandwidth (`ciao-sim`). The queues are behind a lock, so that the
+//! two ends may live in different threads; it is held for one push or one pop.
 
 use crate::{Capabilities, ChecksumOffload, Link, Segmentation, Transmission};
 use ciao_wire::{Checksum, Packet};
@@ -84,8 +85,8 @@ fn lock(direction: &Mutex<Direction>) -> MutexGuard<'_, Direction> {
 }
 
 impl MemoryEnd {
-    /// Wakes `waker` once, when the next packet arrives or the other end goes. Ask [`Link::receive`] again afterwards:
-    /// what arrived before this call does not wake.
+    /// Wakes `waker` once, when the next packet arrives or the other end goes. Ask [`Link::receive`] again
+    /// afterwards: what arrived before this call does not wake.
     pub fn wake_on_receive(&self, waker: &Waker) {
         lock(&self.incoming).receiver = Some(waker.clone());
     }
@@ -138,7 +139,8 @@ impl Link for MemoryEnd {
         if outgoing.packets.len() >= self.config.queue_packets {
             return Ok(Transmission::Busy(packet));
         }
-        // A partial checksum says that nobody has summed these bytes yet; in memory nothing can happen to them.
+        // A partial checksum says that nobody has summed these bytes yet; in memory nothing can happen to
+        // them.
         if matches!(packet.checksum, Checksum::Partial { .. }) {
             packet.checksum = Checksum::Valid;
         }

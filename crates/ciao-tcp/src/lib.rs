@@ -32,6 +32,7 @@ pub mod config;
 pub mod error;
 pub mod event;
 pub mod isn;
+mod reassembly;
 mod receive_buffer;
 pub mod rtt;
 pub mod segment;

@@ -15,33 +15,35 @@ pub struct Config {
     pub timestamps: bool,
     /// Offer selective acknowledgments (RFC 2018). On.
     pub sack: bool,
-    /// Maximum segment lifetime; TIME-WAIT lasts twice as long (RFC 9293 §3.4.2 says 2 min and calls it an engineering
-    /// choice). 30 s, as Linux' 60 s of TIME-WAIT.
+    /// Maximum segment lifetime; TIME-WAIT lasts twice as long (RFC 9293 §3.4.2 says 2 min and calls it an
+    /// engineering choice). 30 s, as Linux' 60 s of TIME-WAIT.
     pub msl: Duration,
     /// RTO before the first sample (RFC 6298 §2.1). 1 s.
     pub rto_initial: Duration,
-    /// Least RTO (RFC 6298 §2.4 says 1 s). 200 ms, as Linux: with SACK and timestamps a late timer costs more than an
-    /// early one.
+    /// Least RTO (RFC 6298 §2.4 says 1 s). 200 ms, as Linux: with SACK and timestamps a late timer costs more
+    /// than an early one.
     pub rto_min: Duration,
     /// Greatest RTO (RFC 6298 §2.5: at least 60 s). 120 s, as Linux.
     pub rto_max: Duration,
     /// Retransmissions after which trouble is reported, R1 (RFC 9293 §3.8.3 SHLD-10: at least 3). 3.
     pub r1_retransmissions: u8,
-    /// How long data may stay unacknowledged before the connection is given up, R2 (RFC 9293 §3.8.3 SHLD-11: at least
-    /// 100 s). `None`: never. 15 min, about Linux' 15 retransmissions.
+    /// How long data may stay unacknowledged before the connection is given up, R2 (RFC 9293 §3.8.3 SHLD-11:
+    /// at least 100 s). `None`: never. 15 min, about Linux' 15 retransmissions.
     pub r2: Option<Duration>,
     /// R2 for a SYN (RFC 9293 §3.8.3 MUST-23: at least 3 min). 3 min.
     pub r2_syn: Option<Duration>,
     /// Delay of an acknowledgment (RFC 9293 §3.8.6.3 MUST-40: below 500 ms). 40 ms, as Linux.
     pub delayed_ack: Duration,
-    /// Segments at the start of a connection, and after an idle time, that are acknowledged at once. 16, as Linux.
+    /// Segments at the start of a connection, and after an idle time, that are acknowledged at once. 16, as
+    /// Linux.
     pub quick_acks: u8,
     /// After this time a sender that the silly-window rule holds back sends what it may (RFC 9293 §3.8.6.2.1:
     /// 0.1–1 s). 200 ms.
     pub silly_window_override: Duration,
     /// Greatest interval of window probes (RFC 9293 §3.8.6.1 SHLD-30 asks for exponential growth). 60 s.
     pub persist_max: Duration,
-    /// How long FIN-WAIT-2, and any state whose owner is gone, waits for a peer without progress. 60 s, as Linux.
+    /// How long FIN-WAIT-2, and any state whose owner is gone, waits for a peer without progress. 60 s, as
+    /// Linux.
     pub orphan_timeout: Duration,
     /// Segments in the initial congestion window (RFC 6928). 10.
     pub initial_window_segments: u8,
@@ -49,7 +51,8 @@ pub struct Config {
     pub challenge_ack_interval: Duration,
     /// Most gaps in the reassembly queue. 128: with more, every segment would cost a longer search.
     pub max_gaps: u16,
-    /// Most payload bytes of a super-segment. The host lowers it to what its link takes. 65,160: 45 segments of 1,448.
+    /// Most payload bytes of a super-segment. The host lowers it to what its link takes. 65,160: 45 segments
+    /// of 1,448.
     pub max_super_segment_bytes: u32,
     /// Options that a new connection starts with.
     pub socket: SocketOptions,
@@ -107,7 +110,8 @@ pub struct SocketOptions {
     pub zero_linger: bool,
     /// Instead of [`Config::send_buffer_bytes`].
     pub send_buffer_bytes: Option<u32>,
-    /// Instead of [`Config::receive_buffer_bytes`]; it decides the window scale, so it counts only before the SYN.
+    /// Instead of [`Config::receive_buffer_bytes`]; it decides the window scale, so it counts only before the
+    /// SYN.
     pub receive_buffer_bytes: Option<u32>,
 }
 

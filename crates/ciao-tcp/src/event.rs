@@ -8,7 +8,8 @@ use crate::error::ConnectionError;
 pub enum Event {
     /// The handshake is complete: ESTABLISHED.
     Connected,
-    /// There are bytes to read, or the end of them: the peer's FIN with all before it, or how the connection ended.
+    /// There are bytes to read, or the end of them: the peer's FIN with all before it, or how the connection
+    /// ended.
     Readable,
     /// There is room in the send buffer again.
     Writable,

@@ -1,4 +1,5 @@
-//! One TCP connection and its listener, sans-IO: segments and time go in; segments, events and a wake-up time come out.
+//! One TCP connection and its listener, sans-IO: segments and time go in; segments, events and a wake-up time
+//! come out.
 //!
 //! The file tree is the table of contents of RFC 9293 §3.10.
 //!

@@ -1,7 +1,9 @@
 //! The eleven states and the legal moves between them (RFC 9293 §3.3.2, figure 5).
 //!
-//! [`next_state`] is the whole diagram: `docs/states.svg` is drawn from it by a test. Nothing else decides a state;
-//! `Connection::enter` asks here and records the move. What a state *does* is in `segment_arrives`, `user_calls` and
+//! [`next_state`] is the whole diagram: `docs/states.svg` is drawn from it by a test. Nothing else decides a
+//! state;
+//! `Connection::enter` asks here and records the move. What a state *does* is in `segment_arrives`,
+//! `user_calls` and
 //! `timeouts`.
 
 use core::fmt;
@@ -160,9 +162,9 @@ impl fmt::Display for Cause {
 
 /// The state that `cause` leads to from `state`; `None` where that cannot happen.
 ///
-/// RFC 9293 figure 5 with three readings of ours: a FIN in FIN-WAIT-1 that also acknowledges our FIN is two moves,
-/// through FIN-WAIT-2; a FIN in SYN-RECEIVED is two moves, through ESTABLISHED; and a passive open that is reset ends in
-/// CLOSED, because its listener was never away from LISTEN.
+/// RFC 9293 figure 5 with three readings of ours: a FIN in FIN-WAIT-1 that also acknowledges our FIN is two
+/// moves, through FIN-WAIT-2; a FIN in SYN-RECEIVED is two moves, through ESTABLISHED; and a passive open
+/// that is reset ends in CLOSED, because its listener was never away from LISTEN.
 #[must_use]
 pub const fn next_state(state: TcpState, cause: Cause) -> Option<TcpState> {
     use TcpState::{

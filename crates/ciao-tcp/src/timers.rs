@@ -1,7 +1,7 @@
 //! The named timers of a connection and their fixed table (RFC 9293 §3.10.8 and the RFCs each names).
 //!
-//! What happens when one fires is in `timeouts`. The host has one timing wheel for all connections; each connection
-//! has one entry in it, the earliest of these.
+//! What happens when one fires is in `timeouts`. The host has one timing wheel for all connections; each
+//! connection has one entry in it, the earliest of these.
 
 use ciao_wire::Instant;
 use core::fmt;

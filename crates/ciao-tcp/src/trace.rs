@@ -1,7 +1,7 @@
 //! What is recorded of a connection: the one vocabulary that the ladder, `why`, captures and tests read.
 //!
-//! A connection collects these only when it is told to; else the cost is one branch. The host adds the time, the
-//! connection and the packet (`ciao_stack::TraceRecord`), and records the packets themselves.
+//! A connection collects these only when it is told to; else the cost is one branch. The host adds the time,
+//! the connection and the packet (`ciao_stack::TraceRecord`), and records the packets themselves.
 
 use crate::segment::Transmission;
 use crate::state::{Cause, TcpState};

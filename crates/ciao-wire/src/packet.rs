@@ -35,7 +35,6 @@ impl Head {
     #[must_use]
     pub fn zeroed(len: usize) -> Self {
         assert!(len <= HEAD_CAPACITY, "a head holds {HEAD_CAPACITY} bytes, {len} were asked for");
-        #[expect(clippy::cast_possible_truncation, reason = "HEAD_CAPACITY is below 256")]
         Self { len: len as u8, bytes: [0; HEAD_CAPACITY] }
     }
 

@@ -1,1 +1,24 @@
-//! Placeholder.
+//! Hosts in virtual time, joined by links that lose, delay, reorder and double packets: by seed, or by rule.
+//!
+//! The same seed gives the same run, packet for packet.
+//!
+//! | question | file |
+//! |---|---|
+//! | Where does chance come from? | [`random`] |
+//! | What happens next? | [`queue`] |
+//! | What does a link do to a packet? | [`link`] |
+//! | Which packet has which fate? | [`script`] |
+//! | Which packet arrives next, and where? | [`network`] |
+#![forbid(unsafe_code)]
+
+pub mod link;
+pub mod network;
+pub mod queue;
+pub mod random;
+pub mod script;
+
+pub use link::{LinkConfig, LinkCounts};
+pub use network::{Delivery, Network, PortId};
+pub use queue::EventQueue;
+pub use random::Random;
+pub use script::{Fate, PacketKind, Rule};

@@ -1,0 +1,143 @@
+//! Which packet has which fate? Rules that pick packets by kind and number, so that a test can say "drop the
+//! second FIN" and mean exactly that.
+
+use ciao_wire::{IpHeader, Packet, Protocol, TcpHeader};
+use std::time::Duration;
+
+/// What a packet is, told from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PacketKind {
+    /// Any packet at all.
+    Any,
+    /// SYN without ACK.
+    Syn,
+    /// SYN with ACK.
+    SynAck,
+    /// FIN, with or without data.
+    Fin,
+    /// RST.
+    Reset,
+    /// TCP data, with or without FIN.
+    Data,
+    /// An acknowledgment and nothing else.
+    PureAck,
+    /// Not TCP.
+    NotTcp,
+}
+
+impl PacketKind {
+    /// True when the packet is of this kind. A packet can be of several.
+    #[must_use]
+    pub fn fits(self, packet: &Packet) -> bool {
+        if self == Self::Any {
+            return true;
+        }
+        let Some((tcp, data_len)) = tcp_header(packet) else {
+            return self == Self::NotTcp;
+        };
+        let flags = tcp.flags;
+        match self {
+            Self::Any => true,
+            Self::Syn => flags.syn() && !flags.ack(),
+            Self::SynAck => flags.syn() && flags.ack(),
+            Self::Fin => flags.fin(),
+            Self::Reset => flags.rst(),
+            Self::Data => data_len > 0,
+            Self::PureAck => data_len == 0 && flags.ack() && !flags.syn() && !flags.fin() && !flags.rst(),
+            Self::NotTcp => false,
+        }
+    }
+}
+
+/// The TCP header of a packet, and how many bytes of data follow it.
+#[must_use]
+pub fn tcp_header(packet: &Packet) -> Option<(TcpHeader, usize)> {
+    let whole;
+    let bytes = if packet.payload.is_empty() {
+        packet.head.as_slice()
+    } else if packet.head.is_empty() && packet.payload.chunks().count() == 1 {
+        packet.payload.chunks().next().expect("one piece was counted")
+    } else if !packet.head.is_empty() {
+        packet.head.as_slice()
+    } else {
+        whole = packet.to_vec();
+        &whole
+    };
+    let (ip, ip_len) = IpHeader::parse(bytes).ok()?;
+    if ip.protocol() != Protocol::TCP || ip.starts_inside() {
+        return None;
+    }
+    let (tcp, tcp_len) = TcpHeader::parse(&bytes[ip_len..]).ok()?;
+    Some((tcp, packet.len().saturating_sub(ip_len + tcp_len)))
+}
+
+/// What becomes of a packet that a rule picks, instead of what chance would do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It arrives, whatever chance says.
+    Deliver,
+    /// It is lost.
+    Drop,
+    /// It arrives, and again so much later.
+    Duplicate {
+        /// How much later the copy comes.
+        after: Duration,
+    },
+    /// It arrives so much later.
+    Delay {
+        /// In addition to the link's own delay.
+        by: Duration,
+    },
+}
+
+/// Picks packets of one direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Packets that count.
+    pub kind: PacketKind,
+    /// The first of them that is picked, from 1.
+    pub first: u64,
+    /// How many are picked from there on.
+    pub count: u64,
+    /// What becomes of them.
+    pub fate: Fate,
+}
+
+impl Rule {
+    /// Drops the `number`-th packet of a kind, from 1.
+    #[must_use]
+    pub const fn drop(kind: PacketKind, number: u64) -> Self {
+        Self { kind, first: number, count: 1, fate: Fate::Drop }
+    }
+
+    /// Drops every packet of a kind.
+    #[must_use]
+    pub const fn drop_all(kind: PacketKind) -> Self {
+        Self { kind, first: 1, count: u64::MAX, fate: Fate::Drop }
+    }
+}
+
+/// The rules of one direction, with the packets each has seen. The first rule that picks a packet decides.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Script {
+    rules: Vec<(Rule, u64)>,
+}
+
+impl Script {
+    pub(crate) fn new(rules: &[Rule]) -> Self {
+        Self { rules: rules.iter().map(|rule| (*rule, 0)).collect() }
+    }
+
+    pub(crate) fn fate(&mut self, packet: &Packet) -> Option<Fate> {
+        let mut fate = None;
+        for (rule, seen) in &mut self.rules {
+            if rule.kind.fits(packet) {
+                *seen += 1;
+                if *seen >= rule.first && *seen - rule.first < rule.count && fate.is_none() {
+                    fate = Some(rule.fate);
+                }
+            }
+        }
+        fate
+    }
+}

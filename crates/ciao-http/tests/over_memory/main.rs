@@ -1,0 +1,7 @@
+//! Servers and clients over byte streams in memory, on tokio's paused clock: one file a question.
+
+#![expect(clippy::unwrap_used, reason = "all of this is test code")]
+
+mod duplex;
+mod server_http1;
+mod smuggling;

@@ -1,5 +1,6 @@
 //! Every number that can be set, with its default, its source and the reason for the value.
 
+use crate::congestion::CongestionControl;
 use core::time::Duration;
 
 /// What all connections of a host share. [`SocketOptions`] is what one of them may change.
@@ -45,6 +46,8 @@ pub struct Config {
     /// How long FIN-WAIT-2, and any state whose owner is gone, waits for a peer without progress. 60 s, as
     /// Linux.
     pub orphan_timeout: Duration,
+    /// The congestion control algorithm (RFC 9293 §3.8.2 MAY-18). NewReno.
+    pub congestion_control: CongestionControl,
     /// Segments in the initial congestion window (RFC 6928). 10.
     pub initial_window_segments: u8,
     /// Least interval of challenge ACKs of one connection (RFC 5961 §7). 500 ms.
@@ -78,6 +81,7 @@ impl Default for Config {
             silly_window_override: Duration::from_millis(200),
             persist_max: Duration::from_secs(60),
             orphan_timeout: Duration::from_secs(60),
+            congestion_control: CongestionControl::NewReno,
             initial_window_segments: 10,
             challenge_ack_interval: Duration::from_millis(500),
             max_gaps: 128,

@@ -30,6 +30,7 @@ extern crate alloc;
 
 mod coalesce;
 pub mod config;
+pub mod congestion;
 pub mod error;
 pub mod event;
 pub mod isn;

@@ -1,4 +1,5 @@
-//! Reads trace records and captures, and explains them: histories, the ladder, tables, captures for other tools.
+//! Reads trace records and captures, and explains them: histories, the ladder, tables, captures for other
+//! tools.
 //!
 //! It knows the trace vocabulary of `ciao-tcp` and `ciao-stack`, never their internals.
 //!

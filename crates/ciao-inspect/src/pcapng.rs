@@ -1,7 +1,8 @@
 //! What is a capture file here, and which blocks of the pcapng format are known?
 //!
-//! Source: the pcapng draft (draft-ietf-opsawg-pcapng) and, for classic files, draft-ietf-opsawg-pcap. Writing is in
-//! [`writer`], reading in [`reader`]; how trace records become a capture is in [`crate::capture`].
+//! Source: the pcapng draft (draft-ietf-opsawg-pcapng) and, for classic files, draft-ietf-opsawg-pcap.
+//! Writing is in [`writer`], reading in [`reader`]; how trace records become a capture is in
+//! [`crate::capture`].
 
 pub mod reader;
 pub mod writer;

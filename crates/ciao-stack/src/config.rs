@@ -22,10 +22,11 @@ pub struct HostConfig {
     pub udp_receive_buffer_bytes: usize,
     /// ICMP errors a second, all destinations together (RFC 1812 §4.3.2.8, RFC 4443 §2.4 f). 1,000, as Linux.
     pub icmp_errors_per_s: u32,
-    /// RSTs a second for segments that belong to no connection. 1,000: an answer helps one who erred, not one who floods.
+    /// RSTs a second for segments that belong to no connection. 1,000: an answer helps one who erred, not one
+    /// who floods.
     pub resets_per_s: u32,
-    /// Packets that wait for the driver besides what connections hold back themselves: echo replies, errors, resets,
-    /// datagrams. 1,024, as Linux' `txqueuelen`; more are dropped.
+    /// Packets that wait for the driver besides what connections hold back themselves: echo replies, errors,
+    /// resets, datagrams. 1,024, as Linux' `txqueuelen`; more are dropped.
     pub max_queued_packets: usize,
     /// Collect trace records.
     pub trace: Tracing,

@@ -6,8 +6,8 @@ use core::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The remote address is a broadcast, multicast or unspecified one, or its port is zero (RFC 9293 §3.9.1.1
-    /// MUST-46).
+    /// The remote address is a broadcast, multicast or unspecified one, or its port is zero (RFC 9293
+    /// §3.9.1.1 MUST-46).
     InvalidRemote,
     /// No route leads there.
     NoRoute,
@@ -111,8 +111,8 @@ impl fmt::Display for UdpSendError {
 
 impl core::error::Error for UdpSendError {}
 
-/// Why a packet was dropped before a connection saw it, or by the tables that stand before the connections. What a
-/// connection drops itself has a [`ciao_tcp::DropReason`].
+/// Why a packet was dropped before a connection saw it, or by the tables that stand before the connections.
+/// What a connection drops itself has a [`ciao_tcp::DropReason`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum HostDropReason {

@@ -26,8 +26,8 @@ pub struct Host {
 }
 
 impl Host {
-    /// A host without interfaces. All its choices follow from `seed`: the same seed and the same inputs give the same
-    /// outputs. A live host's seed comes from the operating system.
+    /// A host without interfaces. All its choices follow from `seed`: the same seed and the same inputs give
+    /// the same outputs. A live host's seed comes from the operating system.
     #[must_use]
     pub fn new(config: HostConfig, seed: [u8; 32]) -> Self {
         let _ = seed;
@@ -60,7 +60,8 @@ impl Host {
         self.handle_packets(now, interface, core::iter::once(packet));
     }
 
-    /// Packets came through `interface` together. Those that continue each other are merged before TCP sees them.
+    /// Packets came through `interface` together. Those that continue each other are merged before TCP sees
+    /// them.
     pub fn handle_packets(
         &mut self,
         now: Instant,
@@ -345,8 +346,8 @@ impl Host {
         ConnectionId(0)
     }
 
-    /// Opens a UDP socket. An unspecified address means all of the host's addresses of that version; port 0, that the
-    /// host chooses.
+    /// Opens a UDP socket. An unspecified address means all of the host's addresses of that version; port 0,
+    /// that the host chooses.
     ///
     /// # Errors
     /// [`BindError`].

@@ -1,6 +1,7 @@
 //! Names of sockets, listeners, interfaces and connections.
 //!
-//! A socket's name has a generation, so that the name of a closed socket never reaches its successor in the same slot.
+//! A socket's name has a generation, so that the name of a closed socket never reaches its successor in the
+//! same slot.
 
 use core::fmt;
 
@@ -29,8 +30,8 @@ pub struct UdpId {
     pub(crate) generation: u32,
 }
 
-/// A connection in the trace: counted from 1 in the order in which the host first heard of it, never used again. It
-/// stays the same from the first SYN, half-open, through TIME-WAIT.
+/// A connection in the trace: counted from 1 in the order in which the host first heard of it, never used
+/// again. It stays the same from the first SYN, half-open, through TIME-WAIT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u64);
 

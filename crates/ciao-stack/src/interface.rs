@@ -15,7 +15,8 @@ pub struct Cidr {
 }
 
 impl Cidr {
-    /// `address` in a network of `prefix_len` bits; a longer prefix than the address has bits means all of them.
+    /// `address` in a network of `prefix_len` bits; a longer prefix than the address has bits means all of
+    /// them.
     #[must_use]
     pub fn new(address: impl Into<IpAddr>, prefix_len: u8) -> Self {
         let address = address.into();
@@ -59,7 +60,8 @@ pub struct Route {
 pub struct InterfaceConfig {
     /// Its name, for people.
     pub name: String,
-    /// The largest IP packet, headers included: 68 to 65,535; at least 1,280 where there is IPv6 (RFC 8200 §5).
+    /// The largest IP packet, headers included: 68 to 65,535; at least 1,280 where there is IPv6 (RFC 8200
+    /// §5).
     pub mtu: u16,
     /// The host's addresses there. The networks they stand in are on the link.
     pub addresses: Vec<Cidr>,
@@ -96,7 +98,7 @@ pub enum Checksums {
     ByHost,
     /// The link: packets leave with [`ciao_wire::Checksum::Partial`].
     ByLink,
-    /// Nobody, since the packet never leaves the machine's memory: it leaves with [`ciao_wire::Checksum::Valid`] and
-    /// the field holds zero.
+    /// Nobody, since the packet never leaves the machine's memory: it leaves with
+    /// [`ciao_wire::Checksum::Valid`] and the field holds zero.
     None,
 }

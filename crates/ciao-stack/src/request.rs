@@ -27,8 +27,8 @@ impl ConnectRequest {
 /// A passive OPEN.
 #[derive(Clone, Copy, Debug)]
 pub struct ListenRequest {
-    /// The local end. An unspecified address means all of the host's addresses of that version; port 0, that the host
-    /// chooses.
+    /// The local end. An unspecified address means all of the host's addresses of that version; port 0, that
+    /// the host chooses.
     pub local: SocketAddr,
     /// Most connections that wait to be accepted, 1 or more.
     pub backlog: usize,

@@ -1,7 +1,7 @@
 //! What is recorded of a host: the records that captures, the ladder, `why` and tests read.
 //!
-//! Order: what was received, then what it caused in the connection, then what the connection sent, then the packets
-//! that carry it.
+//! Order: what was received, then what it caused in the connection, then what the connection sent, then the
+//! packets that carry it.
 
 use crate::error::HostDropReason;
 use crate::ids::{ConnectionId, InterfaceId};

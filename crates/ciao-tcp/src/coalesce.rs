@@ -1,18 +1,20 @@
 //! When are received pieces copied together? [`joined`].
 //!
-//! A piece is a reference into the packet that brought it. A peer that sends single bytes would make us hold a packet
-//! and a reference for each of them, many times what the window allows. So small pieces are copied into one; the
-//! copies are short, whatever the order of arrival, and of any two neighbours that were small the sum is large.
+//! A piece is a reference into the packet that brought it. A peer that sends single bytes would make us hold
+//! a packet and a reference for each of them, many times what the window allows. So small pieces are copied
+//! into one; the copies are short, whatever the order of arrival, and of any two neighbours that were small
+//! the sum is large.
 
 use bytes::{Bytes, BytesMut};
 
-/// Pieces up to this size are small. A packet buffer of 1.5 to 2 KiB with more than this in it wastes little enough.
+/// Pieces up to this size are small. A packet buffer of 1.5 to 2 KiB with more than this in it wastes little
+/// enough.
 pub(crate) const SMALL_BYTES: usize = 512;
 /// Greatest piece that joining makes: it bounds the copy for each segment.
 const JOINED_BYTES: usize = 2048;
 
-/// `left` and `right`, neighbours in the stream, as one piece where one of them is small, else as they are. The second
-/// piece is empty when they were joined.
+/// `left` and `right`, neighbours in the stream, as one piece where one of them is small, else as they are.
+/// The second piece is empty when they were joined.
 pub(crate) fn joined(left: Bytes, right: Bytes) -> (Bytes, Bytes) {
     let len = left.len() + right.len();
     let small = left.len().min(right.len()) <= SMALL_BYTES;

@@ -1,8 +1,9 @@
-//! Where do the sequence numbers and the timestamps of a connection start? (RFC 9293 §3.4.1, RFC 6528, RFC 7323 §7.1)
+//! Where do the sequence numbers and the timestamps of a connection start? (RFC 9293 §3.4.1, RFC 6528, RFC
+//! 7323 §7.1)
 //!
-//! Both are a clock plus an offset that nobody can compute without the host's secret, and that is always the same for
-//! the same two endpoints: a new connection continues where the last one of the same endpoints would be by now, and
-//! says nothing about the numbers of any other.
+//! Both are a clock plus an offset that nobody can compute without the host's secret, and that is always the
+//! same for the same two endpoints: a new connection continues where the last one of the same endpoints would
+//! be by now, and says nothing about the numbers of any other.
 
 use ciao_wire::{Instant, SeqNum};
 use core::fmt;

@@ -1,7 +1,8 @@
-//! Which bytes arrived out of order, and which do we report? [`Reassembly`] (RFC 9293 §3.10.7.4 SHLD-31, RFC 2018 §4).
+//! Which bytes arrived out of order, and which do we report? [`Reassembly`] (RFC 9293 §3.10.7.4 SHLD-31, RFC
+//! 2018 §4).
 //!
-//! It exists only while something is missing. What is inside the window is the caller's decision (`sequence`); bytes in
-//! order go to `receive_buffer`.
+//! It exists only while something is missing. What is inside the window is the caller's decision
+//! (`sequence`); bytes in order go to `receive_buffer`.
 #![cfg_attr(not(test), expect(dead_code, reason = "the connection takes it into use"))]
 
 use crate::coalesce::{compact, joined};
@@ -47,8 +48,8 @@ impl Reassembly {
         self.islands.is_empty()
     }
 
-    /// Keeps those bytes of `payload`, which begins at `seq`, that are new; bytes that are here already stay as they
-    /// came first. Answers the island that holds the segment. All numbers must lie within one window.
+    /// Keeps those bytes of `payload`, which begins at `seq`, that are new; bytes that are here already stay
+    /// as they came first. Answers the island that holds the segment. All numbers must lie within one window.
     ///
     /// # Errors
     /// [`TooManyGaps`] when the segment touches nothing and there are `max_gaps` islands.
@@ -116,7 +117,8 @@ impl Reassembly {
         blocks
     }
 
-    /// Makes one of the islands from `first` up to, but without, `behind`, with the new bytes before, between and after.
+    /// Makes one of the islands from `first` up to, but without, `behind`, with the new bytes before, between
+    /// and after.
     fn fill(&mut self, first: usize, behind: usize, seq: SeqNum, payload: &Payload) {
         let end = seq + payload_len(payload);
         let part =
@@ -164,8 +166,8 @@ impl Island {
         }
     }
 
-    /// Takes in the island that begins where this one ends. The shorter list is moved, so that an island that grows
-    /// at its front does not cost more with its length.
+    /// Takes in the island that begins where this one ends. The shorter list is moved, so that an island that
+    /// grows at its front does not cost more with its length.
     fn join(&mut self, mut next: Self) {
         self.end = next.end;
         if let Some(piece) = next.pieces.pop_front() {
@@ -291,7 +293,8 @@ mod tests {
                 let expected = model.insert(start, &data, max_gaps.into()).map(block).ok_or(TooManyGaps);
                 prop_assert_eq!(reassembly.insert(number(start), &payload, max_gaps), expected);
                 if take {
-                    // The hole in front is filled up to the middle of the first island, as an overlapping segment does.
+                    // The hole in front is filled up to the middle of the first island, as an overlapping
+                    // segment does.
                     let (from, to) = model.islands()[0];
                     rcv_nxt = from + (to - from) / 2;
                     let expected: Vec<u8> = model.window[rcv_nxt..to].iter().flatten().copied().collect();

@@ -34,7 +34,8 @@ impl ReceiveBuffer {
     /// Appends what arrived.
     pub(crate) fn push(&mut self, mut payload: Payload) {
         if self.bytes.is_empty() && payload.chunks().skip(1).all(|chunk| chunk.len() > SMALL_BYTES) {
-            // The whole of it at once. A single small piece stays as it is too: it is most often read at once.
+            // The whole of it at once. A single small piece stays as it is too: it is most often read at
+            // once.
             self.bytes = payload;
             return;
         }

@@ -1,16 +1,19 @@
-//! How long is a round trip, and so how long do we wait for an acknowledgment? [`RttEstimator`] (RFC 6298 §2).
+//! How long is a round trip, and so how long do we wait for an acknowledgment? [`RttEstimator`] (RFC 6298
+//! §2).
 //!
-//! The caller measures: with timestamps, or from segments that were sent once (Karn's rule). The timer itself and what
-//! happens when it fires are in `timeouts`.
+//! The caller measures: with timestamps, or from segments that were sent once (Karn's rule). The timer itself
+//! and what happens when it fires are in `timeouts`.
 
 use crate::Config;
 use core::time::Duration;
 
-/// RTO for data when the SYN had to be repeated (RFC 6298 §5.7): its round trip may be longer than the first RTO.
+/// RTO for data when the SYN had to be repeated (RFC 6298 §5.7): its round trip may be longer than the first
+/// RTO.
 const RTO_AFTER_SYN_TIMEOUT: Duration = Duration::from_secs(3);
 /// G, the clock granularity (RFC 6298 §2): the ticks of the host's timing wheel.
 const CLOCK_GRANULARITY_NANOS: u64 = 1_000_000;
-/// Longest sample that counts: longer ones are faults of measurement, and arithmetic stays far from its limits.
+/// Longest sample that counts: longer ones are faults of measurement, and arithmetic stays far from its
+/// limits.
 const SAMPLE_MAX_NANOS: u64 = 1 << 40;
 
 /// SRTT, RTTVAR and the back-off of RTO.
@@ -88,7 +91,8 @@ impl RttEstimator {
         (self.phase == Phase::Sampled).then(|| Duration::from_micros(u64::from(self.min_rtt_micros)))
     }
 
-    /// RTO, with the back-off: SRTT + max(G, 4 · RTTVAR) within the limits of `config`, doubled for each back-off.
+    /// RTO, with the back-off: SRTT + max(G, 4 · RTTVAR) within the limits of `config`, doubled for each
+    /// back-off.
     // RFC 6298 §2.1, §2.4, §2.5 6298-2a, 6298-2c, 6298-2d
     #[must_use]
     pub fn rto(&self, config: &Config) -> Duration {
@@ -123,7 +127,8 @@ impl RttEstimator {
         self.back_off
     }
 
-    /// The handshake is complete and took more than one SYN: what follows has at least 3 s, until a sample says more.
+    /// The handshake is complete and took more than one SYN: what follows has at least 3 s, until a sample
+    /// says more.
     // RFC 6298 §5.7 6298-5c
     pub fn syn_was_retransmitted(&mut self) {
         self.reset_back_off();

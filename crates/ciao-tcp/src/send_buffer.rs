@@ -1,8 +1,9 @@
 //! Which bytes wait to be acknowledged, sent or not? [`SendBuffer`].
 //!
-//! What an application writes is copied once, into blocks, or not at all when it hands over [`Bytes`]; segments and
-//! retransmissions share it by reference count. Offsets count from the first byte that is not acknowledged (SND.UNA).
-//! Which of the bytes were sent, and when, is in `sent`; how many are taken is the caller's decision.
+//! What an application writes is copied once, into blocks, or not at all when it hands over [`Bytes`];
+//! segments and retransmissions share it by reference count. Offsets count from the first byte that is not
+//! acknowledged (SND.UNA). Which of the bytes were sent, and when, is in `sent`; how many are taken is the
+//! caller's decision.
 #![cfg_attr(not(test), expect(dead_code, reason = "the connection takes it into use"))]
 
 use alloc::boxed::Box;
@@ -14,13 +15,15 @@ use ciao_wire::Payload;
 const LEAST_BLOCK_BYTES: usize = 512;
 /// Greatest size of a block. One block fills a super-segment, and stays in L2 until it is sent.
 const GREATEST_BLOCK_BYTES: usize = 64 * 1024;
-/// Handed-over pieces up to this size are copied: a piece of its own would cost more, and might pin a large block.
+/// Handed-over pieces up to this size are copied: a piece of its own would cost more, and might pin a large
+/// block.
 const COPY_BYTES: usize = 256;
 
 /// The bytes from SND.UNA on. Empty, it holds no memory but its own.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SendBuffer {
-    /// The oldest piece, in line, so that a single small write needs nothing else. Empty only when all is empty.
+    /// The oldest piece, in line, so that a single small write needs nothing else. Empty only when all is
+    /// empty.
     first: Bytes,
     rest: Option<Box<Rest>>,
     len: u32,

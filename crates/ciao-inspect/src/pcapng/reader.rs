@@ -1,8 +1,9 @@
 //! How is a capture file read, whoever wrote it?
 //!
-//! Source: draft-ietf-opsawg-pcapng §3–4; draft-ietf-opsawg-pcap §4–5 for classic files. Reading is total: any bytes give
-//! either packets or [`ReadError`]; a fault behind a good beginning ends the reading and is told in [`Capture::damage`].
-//! Link headers are taken off, so that every packet begins with IP; packets that are not IP are counted.
+//! Source: draft-ietf-opsawg-pcapng §3–4; draft-ietf-opsawg-pcap §4–5 for classic files. Reading is total:
+//! any bytes give either packets or [`ReadError`]; a fault behind a good beginning ends the reading and is
+//! told in [`Capture::damage`]. Link headers are taken off, so that every packet begins with IP; packets that
+//! are not IP are counted.
 
 use super::{
     BYTE_ORDER_MAGIC, Direction, ENHANCED_PACKET, INTERFACE_DESCRIPTION, NAME_RESOLUTION, OPTION_COMMENT,

@@ -1,7 +1,7 @@
 //! How is a pcapng file written?
 //!
-//! Source: draft-ietf-opsawg-pcapng §4. Times are in nanoseconds, the byte order is little-endian, each packet is whole.
-//! What is not written: statistics and decryption secrets.
+//! Source: draft-ietf-opsawg-pcapng §4. Times are in nanoseconds, the byte order is little-endian, each
+//! packet is whole. What is not written: statistics and decryption secrets.
 
 use super::{
     BYTE_ORDER_MAGIC, Direction, ENHANCED_PACKET, INTERFACE_DESCRIPTION, LINK_TYPE_RAW, NAME_RESOLUTION,

@@ -1,9 +1,10 @@
 //! How much may be in flight? [`Congestion`], and [`Controller`], the algorithm a connection has (RFC 5681).
 //!
-//! An algorithm is told what acknowledgments and timers say and answers with a window. What is lost, and when recovery
-//! begins and ends, is decided in `recovery`; the flight is counted there too, without segments that a duplicate
-//! acknowledgment or a SACK block shows to have arrived. So the window is not inflated while recovering: a duplicate
-//! acknowledgment makes room by lowering the flight, never by more than was outstanding.
+//! An algorithm is told what acknowledgments and timers say and answers with a window. What is lost, and when
+//! recovery begins and ends, is decided in `recovery`; the flight is counted there too, without segments that
+//! a duplicate acknowledgment or a SACK block shows to have arrived. So the window is not inflated while
+//! recovering: a duplicate acknowledgment makes room by lowering the flight, never by more than was
+//! outstanding.
 
 mod cubic;
 mod reno;
@@ -92,8 +93,8 @@ pub trait Congestion {
     fn slow_start_threshold_bytes(&self) -> u32;
 }
 
-/// IW, the window that a connection starts with, in bytes, for segments of `smss` bytes of which `segments` are allowed
-/// when the SYN was sent `syn_retransmissions` times more than once.
+/// IW, the window that a connection starts with, in bytes, for segments of `smss` bytes of which `segments`
+/// are allowed when the SYN was sent `syn_retransmissions` times more than once.
 ///
 /// ```
 /// use ciao_tcp::congestion::initial_window_bytes;
@@ -152,7 +153,8 @@ impl DerefMut for Controller {
     }
 }
 
-/// What both algorithms have: the two variables, slow start, and what a loss, a timeout and an idle time do to them.
+/// What both algorithms have: the two variables, slow start, and what a loss, a timeout and an idle time do
+/// to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Window {
     smss: u32,
@@ -177,8 +179,9 @@ impl Window {
 
     /// Slow start: as many bytes more as were acknowledged. Answers the bytes acknowledged beyond ssthresh.
     ///
-    /// RFC 5681 §3.1 would count one SMSS for an acknowledgment at most. Linux counts all bytes, and so do we: one
-    /// acknowledgment stands for a super-segment of up to 45, and dividing acknowledgments gains nothing either way.
+    /// RFC 5681 §3.1 would count one SMSS for an acknowledgment at most. Linux counts all bytes, and so do
+    /// we: one acknowledgment stands for a super-segment of up to 45, and dividing acknowledgments gains
+    /// nothing either way.
     // RFC 5681 §3.1 5681-3j
     fn slow_start(&mut self, acked_bytes: u32) -> u32 {
         let growth = acked_bytes.min(self.ssthresh.saturating_sub(self.cwnd));

@@ -19,6 +19,7 @@
 //! | Which window do we offer? | `receive_window` |
 //! | How long is a round trip, and when do we retransmit? | [`rtt`], `recovery` |
 //! | How much may be in flight? | [`congestion`] |
+//! | What does an ICMP error do? | [`icmp`] |
 //! | Where do sequence numbers start? | [`isn`] |
 //! | Which numbers can be set, and what are their defaults? | [`config`] |
 //! | Why was a segment dropped, how did a connection end? | [`error`] |
@@ -31,24 +32,44 @@ extern crate alloc;
 mod coalesce;
 pub mod config;
 pub mod congestion;
+pub mod connection;
 pub mod error;
 pub mod event;
+pub mod icmp;
 pub mod isn;
+pub mod listener;
 mod reassembly;
 mod receive_buffer;
+mod receive_window;
+mod recovery;
 pub mod rtt;
 pub mod segment;
+mod segment_arrives;
 mod send_buffer;
+mod sent;
 pub mod state;
+pub mod stats;
+pub mod time_wait;
+mod timeouts;
 pub mod timers;
+mod timestamps;
 pub mod trace;
 pub mod transmit;
+mod user_calls;
+mod variables;
+mod window_scale;
 
-pub use config::Config;
+pub use config::{Config, SocketOptions};
+pub use connection::{Connection, Setup};
 pub use error::{ConnectionError, DropReason};
 pub use event::Event;
+pub use icmp::{Belief, IcmpError, IcmpErrorKind};
+pub use listener::{HalfOpen, HalfOpenAnswer, HalfOpenFate};
 pub use segment::{Segment, SegmentOut, Transmission};
+pub use segment_arrives::closed::answer_from_closed;
 pub use state::{Cause, TcpState};
+pub use stats::Stats;
+pub use time_wait::{TimeWait, TimeWaitAnswer};
 pub use timers::{Timer, Wakeup};
-pub use trace::TraceEvent;
+pub use trace::{TraceEvent, Tracing};
 pub use transmit::{Wait, WaitReason};

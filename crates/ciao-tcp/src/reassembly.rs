@@ -3,7 +3,6 @@
 //!
 //! It exists only while something is missing. What is inside the window is the caller's decision
 //! (`sequence`); bytes in order go to `receive_buffer`.
-#![cfg_attr(not(test), expect(dead_code, reason = "the connection takes it into use"))]
 
 use crate::coalesce::{compact, joined};
 use alloc::collections::VecDeque;
@@ -39,6 +38,7 @@ impl Reassembly {
     }
 
     /// Bytes that are kept.
+    #[cfg(test)]
     pub(crate) fn bytes(&self) -> u32 {
         self.bytes
     }

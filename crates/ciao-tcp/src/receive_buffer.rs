@@ -2,7 +2,6 @@
 //!
 //! The bytes stay where the link put them, unless they are few: see `coalesce`. Segments out of order are in
 //! `reassembly`; the window that follows from the room is in `receive_window`.
-#![cfg_attr(not(test), expect(dead_code, reason = "the connection takes it into use"))]
 
 use crate::coalesce::{SMALL_BYTES, joined};
 use bytes::Bytes;
@@ -27,6 +26,7 @@ impl ReceiveBuffer {
     }
 
     /// True when there is nothing to read.
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }

@@ -4,7 +4,6 @@
 //! segments and retransmissions share it by reference count. Offsets count from the first byte that is not
 //! acknowledged (SND.UNA). Which of the bytes were sent, and when, is in `sent`; how many are taken is the
 //! caller's decision.
-#![cfg_attr(not(test), expect(dead_code, reason = "the connection takes it into use"))]
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;

@@ -162,9 +162,10 @@ impl fmt::Display for Cause {
 
 /// The state that `cause` leads to from `state`; `None` where that cannot happen.
 ///
-/// RFC 9293 figure 5 with three readings of ours: a FIN in FIN-WAIT-1 that also acknowledges our FIN is two
-/// moves, through FIN-WAIT-2; a FIN in SYN-RECEIVED is two moves, through ESTABLISHED; and a passive open
-/// that is reset ends in CLOSED, because its listener was never away from LISTEN.
+/// RFC 9293 figure 5 with four readings of ours: a FIN in FIN-WAIT-1 that also acknowledges our FIN is two
+/// moves, through FIN-WAIT-2; a FIN in SYN-RECEIVED is two moves, through ESTABLISHED; a close in
+/// SYN-RECEIVED is queued until ESTABLISHED, as §3.10.4 has it for pending data; and a passive open that is
+/// reset ends in CLOSED, because its listener was never away from LISTEN.
 #[must_use]
 pub const fn next_state(state: TcpState, cause: Cause) -> Option<TcpState> {
     use TcpState::{
@@ -177,7 +178,7 @@ pub const fn next_state(state: TcpState, cause: Cause) -> Option<TcpState> {
         (Listen | SynSent, Cause::SynReceived) => SynReceived,
         (SynSent, Cause::SynAckReceived) | (SynReceived, Cause::SynAcknowledged) => Established,
 
-        (SynReceived | Established, Cause::CloseCalled) => FinWait1,
+        (Established, Cause::CloseCalled) => FinWait1,
         (CloseWait, Cause::CloseCalled) => LastAck,
         (Listen | SynSent, Cause::CloseCalled) => Closed,
         (Established, Cause::FinReceived) => CloseWait,

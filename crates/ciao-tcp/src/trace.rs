@@ -99,14 +99,25 @@ pub enum Call {
     Abort,
 }
 
+/// Whether a trace is collected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tracing {
+    /// It costs one branch.
+    #[default]
+    Off,
+    /// Every event is kept until it is drained.
+    On,
+}
+
 /// The collected events of one connection; nothing at all when switched off.
+#[expect(clippy::box_collection, reason = "eight bytes in each connection while it is switched off")]
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Trace(Option<Box<Vec<TraceEvent>>>);
 
 impl Trace {
-    /// Switches collecting on or off; what was collected is dropped.
-    pub(crate) fn enable(&mut self, enabled: bool) {
-        self.0 = enabled.then(Box::default);
+    /// A trace without events.
+    pub(crate) fn new(tracing: Tracing) -> Self {
+        Self((tracing == Tracing::On).then(Box::default))
     }
 
     /// Collects an event; it is not even built when collecting is off.
@@ -114,11 +125,6 @@ impl Trace {
         if let Some(events) = &mut self.0 {
             events.push(event());
         }
-    }
-
-    /// True when collecting is on.
-    pub(crate) fn is_enabled(&self) -> bool {
-        self.0.is_some()
     }
 
     /// Takes out what was collected.

@@ -1,9 +1,147 @@
-//! What to send now, or what we wait for and until when: [`Decision`].
+//! What to send now, or what we wait for and until when: [`decide`](Connection::decide).
 //!
-//! One decision feeds sending, the wake-up time and `why`, so that they cannot fall out of step.
+//! One decision feeds sending, the wake-up time and `why`, so that they cannot fall out of step. How a
+//! segment is built is in `transmit/segmenter.rs`; each rule that may hold data back has a file of its own
+//! beside it.
 
+pub(crate) mod acknowledge;
+pub(crate) mod keep_alive;
+pub(crate) mod new_data;
+pub(crate) mod persist;
+pub(crate) mod segmenter;
+
+use crate::config::Config;
+use crate::congestion::Limit;
+use crate::connection::Connection;
+use crate::segment::{SegmentOut, Transmission};
+use crate::segment_arrives::closed::Reset;
+use crate::state::TcpState;
 use crate::timers::Wakeup;
+use crate::trace::TraceEvent;
+use crate::variables::Fin;
+use ciao_wire::{Instant, SeqNum};
 use core::fmt;
+
+/// What we owe the peer and have not sent, and how far certain countings have come.
+#[derive(Clone, Debug)]
+pub(crate) struct Owed {
+    /// A RST.
+    pub(crate) reset: Option<Reset>,
+    /// Our SYN, or our SYN with an acknowledgment.
+    pub(crate) syn: bool,
+    /// An acknowledgment.
+    pub(crate) ack: OwedAck,
+    /// Acknowledgments of out-of-order segments, one for each, so that the peer can count them.
+    pub(crate) duplicate_acks: u8,
+    /// An acknowledgment that doubts what came (RFC 5961).
+    pub(crate) challenge_ack: bool,
+    /// News of our window.
+    pub(crate) window_update: bool,
+    /// A window probe.
+    pub(crate) window_probe: bool,
+    /// A keep-alive probe.
+    pub(crate) keep_alive: bool,
+    /// Data that the silly-window rule has held back long enough.
+    pub(crate) held_data: bool,
+    /// The application was refused bytes and wants to know when there is room.
+    pub(crate) writable: bool,
+    /// Acknowledgments that still go out at once.
+    pub(crate) quick_acks: u8,
+    /// Window probes since the window was last open.
+    pub(crate) probes: u8,
+    /// Keep-alive probes without an answer.
+    pub(crate) keep_alive_probes: u8,
+    /// Retransmission timeouts without progress.
+    pub(crate) timeouts: u8,
+    /// The largest payload of a segment that came: the peer's "full-sized".
+    pub(crate) largest_received: u16,
+    /// When the last challenge ACK went out.
+    pub(crate) challenged_at: Option<Instant>,
+}
+
+/// Whether an acknowledgment is owed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OwedAck {
+    No,
+    /// With the next data, or when the timer fires.
+    Delayed,
+    Now,
+}
+
+impl Owed {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            reset: None,
+            syn: false,
+            ack: OwedAck::No,
+            duplicate_acks: 0,
+            challenge_ack: false,
+            window_update: false,
+            window_probe: false,
+            keep_alive: false,
+            held_data: false,
+            writable: false,
+            quick_acks: config.quick_acks,
+            probes: 0,
+            keep_alive_probes: 0,
+            timeouts: 0,
+            largest_received: 0,
+            challenged_at: None,
+        }
+    }
+
+    /// The connection has ended: nothing is owed any more but perhaps a RST.
+    pub(crate) fn forget_all_but_reset(&mut self) {
+        self.syn = false;
+        self.acknowledged();
+        self.window_probe = false;
+        self.keep_alive = false;
+    }
+
+    /// An acknowledgment went out.
+    pub(crate) fn acknowledged(&mut self) {
+        self.ack = OwedAck::No;
+        self.duplicate_acks = 0;
+        self.challenge_ack = false;
+        self.window_update = false;
+    }
+
+    /// An acknowledgment goes out with the next segment, or alone.
+    pub(crate) fn acknowledge_now(&mut self) {
+        self.ack = OwedAck::Now;
+    }
+
+    /// An acknowledgment goes out for this segment alone, so that the peer can count it.
+    pub(crate) fn acknowledge_duplicate(&mut self) {
+        self.duplicate_acks = self.duplicate_acks.saturating_add(1);
+    }
+}
+
+/// What follows from all that is known now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Decision {
+    Send(Plan),
+    Wait(Wait),
+}
+
+/// The next segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Plan {
+    Reset(Reset),
+    Syn,
+    /// A range again.
+    Retransmit {
+        start: SeqNum,
+        len: u32,
+    },
+    /// So many bytes for the first time, with the FIN behind them or not.
+    NewData {
+        len: u32,
+        fin: bool,
+    },
+    Probe(Transmission),
+    Ack(Transmission),
+}
 
 /// Nothing can be sent now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +216,113 @@ impl fmt::Display for Wait {
         match self.until {
             Some(wakeup) => write!(f, " (until {}: {})", wakeup.at, wakeup.timer),
             None => Ok(()),
+        }
+    }
+}
+
+impl Connection {
+    /// The next segment to send; `None` when there is nothing to send now.
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<SegmentOut> {
+        match self.decide() {
+            Decision::Send(plan) => Some(self.carry_out(now, plan)),
+            Decision::Wait(wait) => {
+                self.arm_persist_timer(now, wait.reason);
+                self.recovery.limit = match wait.reason {
+                    WaitReason::CongestionWindow { .. } => Limit::CongestionWindow,
+                    _ => Limit::Other,
+                };
+                let tells_something = !matches!(
+                    wait.reason,
+                    WaitReason::Closed | WaitReason::Handshake | WaitReason::NothingToSend
+                );
+                if tells_something {
+                    let wait = Wait { until: self.poll_timeout(), ..wait };
+                    self.trace.record(|| TraceEvent::Waiting(wait));
+                }
+                None
+            }
+        }
+    }
+
+    /// Why nothing is sent now. Drain `poll_transmit` first; a connection that could send answers what it
+    /// waits for after that.
+    #[must_use]
+    pub fn why(&self) -> Wait {
+        match self.decide() {
+            Decision::Send(_) => {
+                self.wait_for(WaitReason::Acknowledgment { outstanding: self.outstanding() })
+            }
+            Decision::Wait(wait) => wait,
+        }
+    }
+
+    /// SND.NXT − SND.UNA.
+    pub(crate) fn outstanding(&self) -> u32 {
+        self.sent.outstanding()
+    }
+
+    pub(crate) fn wait_for(&self, reason: WaitReason) -> Wait {
+        Wait { reason, until: self.poll_timeout() }
+    }
+
+    /// What to send now, or what we wait for.
+    pub(crate) fn decide(&self) -> Decision {
+        if let Some(reset) = self.owed.reset {
+            return Decision::Send(Plan::Reset(reset));
+        }
+        if self.state == TcpState::Closed {
+            return Decision::Wait(self.wait_for(WaitReason::Closed));
+        }
+        if self.owed.syn {
+            return Decision::Send(Plan::Syn);
+        }
+        if self.owed.duplicate_acks > 0 {
+            return Decision::Send(Plan::Ack(Transmission::Ack));
+        }
+        let held_by = if self.is_opening() {
+            WaitReason::Handshake
+        } else {
+            match self.decide_data() {
+                Ok(plan) => return Decision::Send(plan),
+                Err(reason) => reason,
+            }
+        };
+        match self.decide_without_data() {
+            Some(plan) => Decision::Send(plan),
+            None => Decision::Wait(self.wait_for(held_by)),
+        }
+    }
+
+    /// What was lost comes first, then what was never sent, then the FIN.
+    fn decide_data(&self) -> Result<Plan, WaitReason> {
+        if let Some(plan) = self.decide_retransmission()? {
+            return Ok(plan);
+        }
+        let unsent = self.unsent();
+        if unsent > 0 || self.fin == Fin::Queued {
+            return self.decide_new_data(unsent);
+        }
+        Err(match self.outstanding() {
+            0 => WaitReason::NothingToSend,
+            outstanding => WaitReason::Acknowledgment { outstanding },
+        })
+    }
+
+    /// Probes and acknowledgments: they carry no new data.
+    fn decide_without_data(&self) -> Option<Plan> {
+        let owed = &self.owed;
+        if owed.window_probe {
+            Some(Plan::Probe(Transmission::WindowProbe))
+        } else if owed.keep_alive {
+            Some(Plan::Probe(Transmission::KeepAlive))
+        } else if owed.challenge_ack {
+            Some(Plan::Ack(Transmission::ChallengeAck))
+        } else if owed.ack == OwedAck::Now {
+            Some(Plan::Ack(Transmission::Ack))
+        } else if owed.window_update {
+            Some(Plan::Ack(Transmission::WindowUpdate))
+        } else {
+            None
         }
     }
 }

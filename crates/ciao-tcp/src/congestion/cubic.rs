@@ -17,8 +17,8 @@ const C_TENTHS: u64 = 4;
 const ALPHA: (u64, u64) = (9, 17);
 /// Bits behind the point of `w_est`.
 const FRACTION_BITS: u32 = 8;
-/// Distance from the plateau beyond which the curve is not followed: 2^20 ms, 17 min. By then the window is at its
-/// greatest, and the cube fits in 64 bits.
+/// Distance from the plateau beyond which the curve is not followed: 2^20 ms, 17 min. By then the window is
+/// at its greatest, and the cube fits in 64 bits.
 const CURVE_MAX_MILLIS: u64 = 1 << 20;
 
 /// The state of CUBIC; the names are those of RFC 9438 §4.1.2, windows in bytes.
@@ -101,12 +101,14 @@ impl Cubic {
         self.epoch = Some(epoch);
     }
 
-    /// What this connection leaves to others: when it lost before it was back where it lost last, somewhat more.
+    /// What this connection leaves to others: when it lost before it was back where it lost last, somewhat
+    /// more.
     // RFC 9438 §4.7 9438-4d
     fn remember_maximum(&mut self) {
         let cwnd = self.window.cwnd;
         self.cwnd_prior = cwnd;
-        // (1 + β) / 2 = 17 / 20; the window is at most 2^30, so 17 parts of 20 of it cost no precision that matters.
+        // (1 + β) / 2 = 17 / 20; the window is at most 2^30, so 17 parts of 20 of it cost no precision that
+        // matters.
         self.w_max = if cwnd < self.w_max { cwnd / 20 * 17 } else { cwnd };
         self.epoch = None;
     }

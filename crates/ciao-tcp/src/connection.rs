@@ -1,0 +1,417 @@
+//! The connection: its parts, its public calls and questions. No rule of the protocol is here.
+//!
+//! Bytes and time go in, segments, events and a wake-up time come out:
+//!
+//! * `handle_*` take what the network and the clock bring. They never fail: a bad segment is counted,
+//!   recorded with its [`DropReason`] and dropped.
+//! * `poll_transmit`, `poll_event` and `poll_timeout` give what follows from it. Drain the first two after
+//!   every call.
+//! * The rest are calls of the application, in `user_calls`, and plain questions.
+//!
+//! What happens on a segment is in `segment_arrives`, on a timer in `timeouts`, on the way out in `transmit`.
+
+use crate::config::{Config, KeepAlive, SocketOptions};
+use crate::congestion::Controller;
+use crate::error::{ConnectionError, DropReason};
+use crate::event::Event;
+use crate::reassembly::Reassembly;
+use crate::receive_buffer::ReceiveBuffer;
+use crate::recovery::Recovery;
+use crate::rtt::RttEstimator;
+use crate::segment::Segment;
+use crate::segment_arrives::Verdict;
+use crate::send_buffer::SendBuffer;
+use crate::sent::Sent;
+use crate::state::{Cause, TcpState, next_state};
+use crate::stats::{Counters, Stats};
+use crate::time_wait::TimeWait;
+use crate::timers::{Timer, Timers, Wakeup};
+use crate::trace::{Trace, TraceEvent, Tracing};
+use crate::transmit::Owed;
+use crate::variables::{Fin, ReceiveVariables, SendVariables, TimestampVariables};
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use ciao_wire::{Instant, SeqNum};
+use core::panic::Location;
+use core::time::Duration;
+
+/// What distinguishes one connection from another when it begins; the host knows these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setup {
+    /// Our port.
+    pub local_port: u16,
+    /// The peer's port.
+    pub remote_port: u16,
+    /// ISS, from [`crate::isn`].
+    pub iss: SeqNum,
+    /// Added to the timestamp clock, from [`crate::isn`].
+    pub timestamp_offset: u32,
+    /// The MSS to announce: the link's MTU less 40 (IPv4) or 60 (IPv6) bytes of headers.
+    pub announce_mss: u16,
+    /// The peer's MSS when it announces none: 536 (IPv4) or 1220 (IPv6).
+    pub default_mss: u16,
+    /// Whether the connection collects a trace from its first move on.
+    pub tracing: Tracing,
+}
+
+/// One TCP connection. CLOSED, SYN-SENT, SYN-RECEIVED and all later states; LISTEN is [`crate::listener`].
+#[derive(Clone, Debug)]
+pub struct Connection {
+    pub(crate) config: Arc<Config>,
+    pub(crate) local_port: u16,
+    pub(crate) remote_port: u16,
+    pub(crate) state: TcpState,
+    pub(crate) opening: Opening,
+    pub(crate) owner: Owner,
+    pub(crate) snd: SendVariables,
+    pub(crate) rcv: ReceiveVariables,
+    pub(crate) fin: Fin,
+    pub(crate) timestamps: TimestampVariables,
+    /// Window scaling was agreed on.
+    pub(crate) scaling: bool,
+    /// SACK was agreed on.
+    pub(crate) sack: bool,
+    pub(crate) announce_mss: u16,
+    pub(crate) send_buffer: SendBuffer,
+    pub(crate) sent: Sent,
+    pub(crate) receive_buffer: ReceiveBuffer,
+    pub(crate) reassembly: Option<Box<Reassembly>>,
+    pub(crate) rtt: RttEstimator,
+    pub(crate) congestion: Controller,
+    pub(crate) recovery: Recovery,
+    pub(crate) timers: Timers,
+    pub(crate) options: Options,
+    pub(crate) owed: Owed,
+    pub(crate) error: Option<ConnectionError>,
+    pub(crate) events: Events,
+    pub(crate) counters: Counters,
+    pub(crate) trace: Trace,
+}
+
+/// How the connection began. SYN-RECEIVED answers an RST differently (RFC 9293 §3.5 MUST-11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opening {
+    Active,
+    Passive,
+}
+
+/// Whether anybody can still read or write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    Present,
+    /// The application has closed for good: data that still comes can reach nobody.
+    Gone,
+}
+
+/// [`SocketOptions`] as a connection keeps them: small, because most are never set.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub(crate) nodelay: bool,
+    pub(crate) quickack: bool,
+    pub(crate) zero_linger: bool,
+    pub(crate) send_buffer_bytes: u32,
+    pub(crate) receive_buffer_bytes: u32,
+    pub(crate) keep_alive: Option<Box<KeepAlive>>,
+    pub(crate) user_timeout: Option<Box<Duration>>,
+}
+
+impl Options {
+    pub(crate) fn new(config: &Config, options: SocketOptions) -> Self {
+        let SocketOptions {
+            nodelay,
+            quickack,
+            keep_alive,
+            user_timeout,
+            zero_linger,
+            send_buffer_bytes,
+            receive_buffer_bytes,
+        } = options;
+        Self {
+            nodelay,
+            quickack,
+            zero_linger,
+            send_buffer_bytes: send_buffer_bytes.unwrap_or(config.send_buffer_bytes),
+            receive_buffer_bytes: receive_buffer_bytes.unwrap_or(config.receive_buffer_bytes),
+            keep_alive: keep_alive.map(Box::new),
+            user_timeout: user_timeout.map(Box::new),
+        }
+    }
+}
+
+/// Events that wait to be polled, each at most once.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Events {
+    bits: u16,
+    soft_error: Option<ConnectionError>,
+}
+
+/// The events in the order in which they are given out.
+#[derive(Clone, Copy)]
+pub(crate) enum Raise {
+    Connected,
+    Readable,
+    Writable,
+    SendingDone,
+    DeliveryTrouble,
+    SoftError,
+    Urgent,
+    TimeWait,
+    Closed,
+}
+
+impl Connection {
+    /// The state.
+    #[must_use]
+    pub fn state(&self) -> TcpState {
+        self.state
+    }
+
+    /// How the connection ended; `None` while it lives and when both sides closed in the regular way.
+    #[must_use]
+    pub fn error(&self) -> Option<ConnectionError> {
+        self.error
+    }
+
+    /// True when nothing is left to do: CLOSED, and the last segment is out. The host may drop it once the
+    /// application has read what is left.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.state == TcpState::Closed && self.owed.reset.is_none()
+    }
+
+    /// True when the application has closed for good.
+    #[must_use]
+    pub fn is_orphan(&self) -> bool {
+        self.owner == Owner::Gone
+    }
+
+    /// Bytes that SEND would take now.
+    #[must_use]
+    pub fn send_capacity(&self) -> usize {
+        self.options.send_buffer_bytes.saturating_sub(self.send_buffer.len()) as usize
+    }
+
+    /// Bytes that RECEIVE would give now.
+    #[must_use]
+    pub fn receive_len(&self) -> usize {
+        self.receive_buffer.len() as usize
+    }
+
+    /// True when RECEIVE answers at once: with bytes, with the end, or with an error.
+    #[must_use]
+    pub fn is_readable(&self) -> bool {
+        self.receive_len() > 0 || self.peer_has_closed() || self.state == TcpState::Closed
+    }
+
+    /// True when SEND takes bytes or answers an error at once.
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        self.send_capacity() > 0 || self.fin != Fin::Open || self.state == TcpState::Closed
+    }
+
+    /// How many bytes lie before the end of the peer's urgent data; zero when all of it has been read.
+    // RFC 9293 §3.8.5 MUST-33
+    #[must_use]
+    pub fn urgent_len(&self) -> u32 {
+        let read_up_to = self.rcv.nxt - self.receive_buffer.len();
+        if self.rcv.up.after(read_up_to) { self.rcv.up.since(read_up_to) } else { 0 }
+    }
+
+    /// The options as they are now.
+    #[must_use]
+    pub fn options(&self) -> SocketOptions {
+        let Options {
+            nodelay,
+            quickack,
+            zero_linger,
+            send_buffer_bytes,
+            receive_buffer_bytes,
+            keep_alive,
+            user_timeout,
+        } = &self.options;
+        SocketOptions {
+            nodelay: *nodelay,
+            quickack: *quickack,
+            keep_alive: keep_alive.as_deref().copied(),
+            user_timeout: user_timeout.as_deref().copied(),
+            zero_linger: *zero_linger,
+            send_buffer_bytes: Some(*send_buffer_bytes),
+            receive_buffer_bytes: Some(*receive_buffer_bytes),
+        }
+    }
+
+    /// STATUS (RFC 9293 §3.10.6).
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats {
+            state: self.state,
+            bytes_sent: self.counters.bytes_sent,
+            bytes_received: self.counters.bytes_received,
+            segments_sent: self.counters.segments_sent,
+            segments_received: self.counters.segments_received,
+            segments_dropped: self.counters.segments_dropped,
+            retransmissions: self.counters.retransmissions,
+            srtt: self.rtt.srtt(),
+            rttvar: self.rtt.rttvar(),
+            rto: self.rtt.rto(&self.config),
+            cwnd_bytes: self.congestion.window_bytes(),
+            ssthresh_bytes: self.congestion.slow_start_threshold_bytes(),
+            send_window_bytes: self.snd.wnd,
+            receive_window_bytes: self.rcv.wnd(),
+            flight_bytes: self.sent.in_flight(),
+            effective_mss_bytes: self.effective_mss(),
+            last_sent_flags: self.counters.last_sent_flags,
+            last_sent_at: self.counters.last_sent_at,
+        }
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        let bits = &mut self.events.bits;
+        if *bits == 0 {
+            return None;
+        }
+        let lowest = bits.trailing_zeros();
+        *bits &= *bits - 1;
+        Some(match lowest {
+            x if x == Raise::Connected as u32 => Event::Connected,
+            x if x == Raise::Readable as u32 => Event::Readable,
+            x if x == Raise::Writable as u32 => Event::Writable,
+            x if x == Raise::SendingDone as u32 => Event::SendingDone,
+            x if x == Raise::DeliveryTrouble as u32 => Event::DeliveryTrouble,
+            x if x == Raise::SoftError as u32 => {
+                Event::SoftError(self.events.soft_error.expect("set together with its bit"))
+            }
+            x if x == Raise::Urgent as u32 => Event::Urgent,
+            x if x == Raise::TimeWait as u32 => Event::TimeWait,
+            _ => Event::Closed(self.error),
+        })
+    }
+
+    /// When to call `handle_timeout` next, and for which timer.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Wakeup> {
+        self.timers.next()
+    }
+
+    /// The compact record of a connection in TIME-WAIT, for a host to keep when the application is gone.
+    #[must_use]
+    pub fn time_wait(&self) -> Option<TimeWait> {
+        let expires = self.timers.deadline(Timer::TimeWait)?;
+        Some(TimeWait::of(self, expires))
+    }
+
+    /// Switches the trace on or off.
+    pub fn set_trace(&mut self, tracing: Tracing) {
+        self.trace = Trace::new(tracing);
+    }
+
+    /// Takes out what the trace has collected.
+    pub fn drain_trace(&mut self) -> impl Iterator<Item = TraceEvent> + '_ {
+        self.trace.drain()
+    }
+
+    /// Changes the state: the only place that does.
+    ///
+    /// # Panics
+    /// When [`next_state`] knows no such move: a fault of ours.
+    pub(crate) fn enter(&mut self, cause: Cause) {
+        let from = self.state;
+        let to = next_state(from, cause)
+            .unwrap_or_else(|| unreachable!("no move leads from {from} because of {cause}"));
+        self.state = to;
+        self.trace.record(|| TraceEvent::StateChanged { from, to, cause });
+    }
+
+    /// Ends the connection: CLOSED, no timer, nothing kept but what the application can still read.
+    pub(crate) fn end(&mut self, cause: Cause, error: Option<ConnectionError>) {
+        self.enter(cause);
+        self.error = error;
+        self.timers.clear_all();
+        self.send_buffer.clear();
+        self.sent = Sent::new();
+        self.reassembly = None;
+        self.owed.forget_all_but_reset();
+        if error.is_some() {
+            // RFC 9293 §3.9.1.6, §3.10.7.4: what is queued is flushed; an abort must not look like an end of
+            // the data
+            self.receive_buffer.clear();
+        }
+        self.trace.record(|| TraceEvent::Ended(error));
+        self.raise(Raise::Readable);
+        self.raise(Raise::Writable);
+        self.raise(Raise::Closed);
+    }
+
+    /// Queues an event.
+    pub(crate) fn raise(&mut self, event: Raise) {
+        self.events.bits |= 1 << event as u16;
+    }
+
+    /// Queues the report of a fault that may pass.
+    pub(crate) fn raise_soft_error(&mut self, error: ConnectionError) {
+        self.events.soft_error = Some(error);
+        self.raise(Raise::SoftError);
+    }
+
+    /// Counts and records a dropped segment, with the line that decided.
+    #[track_caller]
+    pub(crate) fn dropped(&mut self, reason: DropReason) -> Verdict {
+        let decided_at = Location::caller();
+        self.counters.segments_dropped = self.counters.segments_dropped.saturating_add(1);
+        self.trace.record(|| TraceEvent::Dropped { reason, decided_at });
+        Err(reason)
+    }
+
+    /// Sets a timer, and records that.
+    pub(crate) fn set_timer(&mut self, timer: Timer, at: Instant) {
+        self.timers.set(timer, at);
+        self.trace.record(|| TraceEvent::TimerSet { timer, at });
+    }
+
+    /// SYN-SENT or SYN-RECEIVED: our SYN is not acknowledged.
+    pub(crate) fn is_opening(&self) -> bool {
+        matches!(self.state, TcpState::SynSent | TcpState::SynReceived)
+    }
+
+    /// The peer's FIN has come, and all before it.
+    pub(crate) fn peer_has_closed(&self) -> bool {
+        matches!(self.state, TcpState::CloseWait | TcpState::LastAck | TcpState::Closing | TcpState::TimeWait)
+            || (self.state == TcpState::Closed && self.error.is_none())
+    }
+
+    /// The number of the first byte in the send buffer.
+    pub(crate) fn send_buffer_start(&self) -> SeqNum {
+        if self.is_opening() { self.snd.iss + 1 } else { self.snd.una }
+    }
+
+    /// The number behind the last byte in the send buffer: where our FIN stands, or will.
+    pub(crate) fn send_buffer_end(&self) -> SeqNum {
+        self.send_buffer_start() + self.send_buffer.len()
+    }
+
+    /// Data bytes that were never sent.
+    pub(crate) fn unsent(&self) -> u32 {
+        let next = self.snd.nxt.latest(self.send_buffer_start());
+        let end = self.send_buffer_end();
+        if end.after(next) { end.since(next) } else { 0 }
+    }
+
+    /// Handles a segment of this connection that arrived at `now`, with a checksum known to be right.
+    pub fn handle_segment(&mut self, now: Instant, segment: Segment) {
+        let count = u32::try_from(segment.count()).unwrap_or(u32::MAX);
+        self.counters.segments_received = self.counters.segments_received.saturating_add(count);
+        self.segment_arrives(now, segment);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_connection_is_small() {
+        // An established end may take 1 KiB with its socket and its entries in the host's tables.
+        assert!(size_of::<Connection>() <= 640, "{}", size_of::<Connection>());
+    }
+}

@@ -1,0 +1,258 @@
+//! LISTEN: a half-open connection as a compact record, from the peer's SYN to the ACK of ours (RFC 9293
+//! §3.10.7.2).
+//!
+//! A listener has no state of its own beyond its limits; the host keeps one [`HalfOpen`] for each SYN (the
+//! SYN queue) and the connections that are complete (the accept queue). The record answers what can come
+//! before the handshake is complete; with the ACK it becomes a [`Connection`] in SYN-RECEIVED, which handles
+//! that same segment like any other.
+
+use crate::config::{Config, SocketOptions};
+use crate::connection::{Connection, Opening, Setup};
+use crate::error::DropReason;
+use crate::segment::{Segment, SegmentOut, Transmission};
+use crate::segment_arrives::closed::Reset;
+use crate::state::{Cause, TcpState};
+use crate::trace::Tracing;
+use crate::{timestamps, window_scale};
+use alloc::sync::Arc;
+use ciao_wire::{Instant, Payload, SeqNum, TcpFlags, TcpHeader, TcpOptions, Timestamps};
+
+/// How often a SYN-ACK is sent again before the record is dropped. 5, as Linux: about a minute.
+const SYN_ACK_RETRANSMISSIONS: u8 = 5;
+
+/// A passive open that waits for the ACK of its SYN-ACK: SYN-RECEIVED.
+#[derive(Clone, Debug)]
+pub struct HalfOpen {
+    iss: SeqNum,
+    irs: SeqNum,
+    timestamp_offset: u32,
+    /// The peer's timestamp, when it offers the option and so do we.
+    timestamp_recent: Option<u32>,
+    sent_at: Instant,
+    deadline: Instant,
+    receive_buffer_bytes: u32,
+    local_port: u16,
+    remote_port: u16,
+    announce_mss: u16,
+    default_mss: u16,
+    /// The window of the SYN, not scaled.
+    peer_window: u16,
+    peer_mss: Option<u16>,
+    peer_shift: Option<u8>,
+    sack: bool,
+    transmissions: u8,
+    /// The SYN-ACK is to be sent.
+    owed: bool,
+}
+
+/// What a segment means to a half-open connection.
+#[derive(Debug)]
+pub enum HalfOpenAnswer {
+    /// The record stays; it may owe its SYN-ACK once more.
+    Stays,
+    /// The segment is dropped.
+    Dropped(DropReason),
+    /// The acknowledgment is not of our SYN: this RST is to be sent, the record stays.
+    Reset(SegmentOut),
+    /// An acceptable RST came: the record goes without a word.
+    Gone,
+    /// The handshake is complete: make a connection of the record and give it this segment.
+    Establish,
+}
+
+/// Whether a half-open connection goes on waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HalfOpenFate {
+    /// It waits; perhaps it owes its SYN-ACK once more.
+    Lives,
+    /// The peer has not answered for too long.
+    Dies,
+}
+
+impl HalfOpen {
+    /// The record of an acceptable `syn`. Its SYN-ACK comes out of `poll_transmit`.
+    #[must_use]
+    pub fn new(now: Instant, config: &Config, options: &SocketOptions, setup: &Setup, syn: &Segment) -> Self {
+        let offered = &syn.header.options;
+        Self {
+            iss: setup.iss,
+            irs: syn.header.seq,
+            timestamp_offset: setup.timestamp_offset,
+            timestamp_recent: offered.timestamps.filter(|_| config.timestamps).map(|option| option.value),
+            sent_at: now,
+            deadline: Instant::NEVER,
+            receive_buffer_bytes: options.receive_buffer_bytes.unwrap_or(config.receive_buffer_bytes),
+            local_port: setup.local_port,
+            remote_port: setup.remote_port,
+            announce_mss: setup.announce_mss,
+            default_mss: setup.default_mss,
+            peer_window: syn.header.window,
+            peer_mss: offered.mss,
+            peer_shift: offered.window_scale.filter(|_| config.window_scaling),
+            sack: config.sack && offered.sack_permitted,
+            transmissions: 0,
+            owed: true,
+        }
+    }
+
+    /// The SYN-ACK, when it is to be sent for the first time or again.
+    pub fn poll_transmit(&mut self, now: Instant, config: &Config) -> Option<SegmentOut> {
+        if !self.owed {
+            return None;
+        }
+        self.owed = false;
+        self.sent_at = now;
+        let transmission = match self.transmissions {
+            0 => Transmission::First,
+            _ => Transmission::TimeoutRetransmission,
+        };
+        // RFC 6298 §5.5: 1, 2, 4 … seconds
+        let interval = config.rto_initial.saturating_mul(1 << u32::from(self.transmissions).min(16));
+        self.deadline = now + interval.min(config.rto_max);
+        self.transmissions = self.transmissions.saturating_add(1);
+        let window = self.receive_buffer_bytes.min(u32::from(u16::MAX));
+        let header = TcpHeader {
+            source_port: self.local_port,
+            destination_port: self.remote_port,
+            seq: self.iss,
+            ack: self.irs + 1,
+            flags: TcpFlags::SYN | TcpFlags::ACK,
+            // RFC 7323 §2.2 7323-2c
+            window: u16::try_from(window).expect("it was just limited to 16 bits"),
+            urgent: 0,
+            options: self.options(now),
+        };
+        Some(SegmentOut { header, payload: Payload::EMPTY, segment_size: 0, transmission })
+    }
+
+    /// What we offer back: only what the SYN offered (RFC 7323 §2.2 7323-2a).
+    fn options(&self, now: Instant) -> TcpOptions {
+        TcpOptions {
+            // RFC 9293 §3.7.1 SHLD-5, MUST-67
+            mss: Some(self.announce_mss),
+            window_scale: self.peer_shift.map(|_| window_scale::shift_for(self.receive_buffer_bytes)),
+            sack_permitted: self.sack,
+            timestamps: self
+                .timestamp_recent
+                .map(|echo| Timestamps { value: timestamps::clock(now, self.timestamp_offset), echo }),
+            ..TcpOptions::default()
+        }
+    }
+
+    /// When `handle_timeout` is to be called.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Instant {
+        self.deadline
+    }
+
+    /// The time for an answer is over.
+    pub fn handle_timeout(&mut self, now: Instant) -> HalfOpenFate {
+        if now < self.deadline {
+            return HalfOpenFate::Lives;
+        }
+        self.deadline = Instant::NEVER;
+        if self.transmissions > SYN_ACK_RETRANSMISSIONS {
+            return HalfOpenFate::Dies;
+        }
+        self.owed = true;
+        HalfOpenFate::Lives
+    }
+
+    /// Handles a segment of the same ports and addresses.
+    // RFC 9293 §3.10.7.4 in SYN-RECEIVED
+    pub fn handle_segment(&mut self, segment: &Segment) -> HalfOpenAnswer {
+        let (flags, seq) = (segment.header.flags, segment.header.seq);
+        if flags.rst() {
+            // RFC 9293 §3.5 MUST-11, RFC 5961 §3.2: back to LISTEN without a word, when it is exact
+            return if seq == self.irs + 1 {
+                HalfOpenAnswer::Gone
+            } else {
+                HalfOpenAnswer::Dropped(DropReason::InexactReset)
+            };
+        }
+        if flags.syn() && !flags.ack() && seq == self.irs {
+            // Our SYN-ACK was lost, or is late.
+            self.owed = true;
+            return HalfOpenAnswer::Stays;
+        }
+        if flags.syn() {
+            return HalfOpenAnswer::Dropped(DropReason::UnexpectedSyn);
+        }
+        if !flags.ack() {
+            return HalfOpenAnswer::Dropped(DropReason::MissingAck);
+        }
+        if !seq.is_within(self.irs + 1, self.receive_buffer_bytes.min(u32::from(u16::MAX))) {
+            return HalfOpenAnswer::Dropped(DropReason::OutsideWindow);
+        }
+        if let (Some(recent), Some(option)) = (self.timestamp_recent, segment.header.options.timestamps)
+            && timestamps::is_older(option.value, recent)
+        {
+            // RFC 7323 §5.3 7323-5a
+            return HalfOpenAnswer::Dropped(DropReason::OldTimestamp);
+        }
+        if segment.header.ack != self.iss + 1 {
+            // RFC 9293 §3.5.2
+            return match Reset::in_answer_to(segment) {
+                Some(reset) => HalfOpenAnswer::Reset(reset.segment(self.local_port, self.remote_port)),
+                None => HalfOpenAnswer::Dropped(DropReason::UnacceptableAck),
+            };
+        }
+        HalfOpenAnswer::Establish
+    }
+
+    /// The connection that the record has become, in SYN-RECEIVED. Give it the segment that completed the
+    /// handshake.
+    #[must_use]
+    pub fn establish(self, config: &Arc<Config>, options: SocketOptions, tracing: Tracing) -> Connection {
+        let setup = Setup {
+            local_port: self.local_port,
+            remote_port: self.remote_port,
+            iss: self.iss,
+            timestamp_offset: self.timestamp_offset,
+            announce_mss: self.announce_mss,
+            default_mss: self.default_mss,
+            tracing: Tracing::Off,
+        };
+        let mut connection = Connection::closed(self.sent_at, config, options, setup);
+        connection.opening = Opening::Passive;
+        connection.enter(Cause::PassiveOpen);
+        connection.enter(Cause::SynReceived);
+        debug_assert!(connection.state() == TcpState::SynReceived);
+        let offered = TcpOptions {
+            mss: self.peer_mss,
+            window_scale: self.peer_shift,
+            sack_permitted: self.sack,
+            timestamps: self.timestamp_recent.map(|value| Timestamps { value, echo: 0 }),
+            ..TcpOptions::default()
+        };
+        connection.take_peer_syn(self.sent_at, self.irs, self.peer_window, &offered);
+        connection.note_syn_ack(self.sent_at, self.transmissions);
+        connection.set_trace(tracing);
+        connection
+    }
+}
+
+impl Connection {
+    /// Our SYN-ACK was sent by the record that this connection comes from.
+    fn note_syn_ack(&mut self, sent_at: Instant, transmissions: u8) {
+        self.sent.push(self.snd.iss, 1, sent_at);
+        self.snd.nxt = self.snd.iss + 1;
+        self.counters.segments_sent = u32::from(transmissions);
+        self.recovery.syn_retransmissions = transmissions.saturating_sub(1);
+        if transmissions > 1 {
+            // RFC 6298 §3 6298-3a: no sample from what was sent twice
+            self.sent.mark_all_lost();
+            self.sent.retransmitted(self.snd.iss, 1, sent_at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_small() {
+        assert!(size_of::<HalfOpen>() <= 80, "{}", size_of::<HalfOpen>());
+    }
+}

@@ -1,0 +1,166 @@
+//! Loss recovery: when a range is taken for lost, and how the congestion window answers (RFC 5681 §3.2, RFC
+//! 6582,
+//! RFC 6675, RFC 6298 §5).
+//!
+//! Which ranges the peer has is in `recovery/scoreboard.rs`; what became of each range is in `sent`.
+
+pub(crate) mod scoreboard;
+
+use crate::congestion::{AckSample, Controller, Limit, Timeout, initial_window_bytes};
+use crate::connection::Connection;
+use crate::segment::{Segment, Transmission};
+use crate::trace::TraceEvent;
+use ciao_wire::{Instant, SeqNum};
+
+/// Duplicate acknowledgments, or segments acknowledged selectively beyond a gap, that show a loss (RFC 5681
+/// §3.2).
+pub(crate) const DUPLICATE_ACK_THRESHOLD: u8 = 3;
+
+/// Where recovery stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Recovery {
+    pub(crate) phase: Phase,
+    /// Duplicate acknowledgments since SND.UNA last moved.
+    pub(crate) duplicate_acks: u8,
+    /// The first retransmission of an episode goes out even when the pipe is full.
+    pub(crate) retransmit_at_once: bool,
+    /// What stopped us when we last had sent all that we could.
+    pub(crate) limit: Limit,
+    /// How often our SYN was sent again.
+    pub(crate) syn_retransmissions: u8,
+}
+
+/// What kind of loss is being repaired, and the number whose acknowledgment ends that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// No loss is known.
+    Open,
+    /// Acknowledgments showed a loss.
+    Fast { point: SeqNum },
+    /// The timer ran out. Until `point` is acknowledged, duplicates are no news (RFC 6582 §4, RFC 6675 §5.1).
+    Timeout { point: SeqNum },
+}
+
+impl Recovery {
+    pub(crate) const fn new() -> Self {
+        Self {
+            phase: Phase::Open,
+            duplicate_acks: 0,
+            retransmit_at_once: false,
+            limit: Limit::Other,
+            syn_retransmissions: 0,
+        }
+    }
+
+    /// What a retransmission is made for now.
+    pub(crate) fn transmission(&self) -> Transmission {
+        match self.phase {
+            Phase::Timeout { .. } => Transmission::TimeoutRetransmission,
+            Phase::Open | Phase::Fast { .. } => Transmission::FastRetransmission,
+        }
+    }
+}
+
+impl Connection {
+    /// An acknowledgment moved SND.UNA to `ack`: ends an episode, or goes on to the next gap of it.
+    pub(crate) fn recover_on_progress(&mut self, ack: SeqNum) {
+        self.recovery.duplicate_acks = 0;
+        match self.recovery.phase {
+            Phase::Open => {}
+            Phase::Fast { point } | Phase::Timeout { point } if ack.at_or_after(point) => {
+                if matches!(self.recovery.phase, Phase::Fast { .. }) {
+                    self.congestion.on_recovery_exit(self.sent.in_flight());
+                }
+                self.recovery.phase = Phase::Open;
+                self.recovery.retransmit_at_once = false;
+                self.trace.record(|| TraceEvent::Recovery(None));
+                self.record_congestion();
+            }
+            // RFC 6582 §3.2 6582-1: a partial acknowledgment shows the next loss
+            Phase::Fast { .. } if !self.sack => self.retransmit_first(),
+            Phase::Fast { .. } | Phase::Timeout { .. } => {}
+        }
+    }
+
+    /// Counts a duplicate acknowledgment (RFC 5681 §2), which without SACK is all that is known of a loss.
+    pub(crate) fn take_duplicate_ack(&mut self, segment: &Segment, window_moved: bool) {
+        let is_duplicate = self.outstanding() > 0 && segment.is_empty() && !window_moved;
+        if self.sack || !is_duplicate {
+            return;
+        }
+        self.recovery.duplicate_acks = self.recovery.duplicate_acks.saturating_add(1);
+        // RFC 5681 §3.2 5681-3g; RFC 6582 §4 6582-2
+        let enough = self.recovery.duplicate_acks == DUPLICATE_ACK_THRESHOLD;
+        if enough && self.recovery.phase == Phase::Open {
+            self.enter_fast_recovery();
+            self.retransmit_first();
+        }
+    }
+
+    /// Takes the first segment outstanding for lost, and sends it whatever the pipe holds.
+    fn retransmit_first(&mut self) {
+        self.sent.mark_first_lost(u32::from(self.effective_mss()));
+        self.recovery.retransmit_at_once = true;
+    }
+
+    /// Acknowledgments showed a loss: one reduction of the window for all that is outstanding now.
+    // RFC 5681 §3.2, RFC 6675 §5 6675-5a
+    pub(crate) fn enter_fast_recovery(&mut self) {
+        let point = self.snd.nxt;
+        self.recovery.phase = Phase::Fast { point };
+        self.recovery.retransmit_at_once = true;
+        let outstanding = self.outstanding();
+        self.congestion.on_loss(outstanding);
+        self.trace.record(|| TraceEvent::Recovery(Some(point)));
+        self.record_congestion();
+    }
+
+    /// The retransmission timer ran out: everything outstanding is sent again in slow start.
+    // RFC 5681 §3.1 5681-3e, RFC 6582 §4 6582-2, RFC 6675 §5.1 6675-5b
+    pub(crate) fn enter_timeout_recovery(&mut self) {
+        let point = self.snd.nxt;
+        let timeout = if self.owed.timeouts == 1 { Timeout::First } else { Timeout::Repeated };
+        let outstanding = self.outstanding();
+        self.congestion.on_timeout(outstanding, timeout);
+        self.recovery.phase = Phase::Timeout { point };
+        self.recovery.duplicate_acks = 0;
+        self.recovery.retransmit_at_once = true;
+        self.sent.mark_all_lost();
+        self.trace.record(|| TraceEvent::Recovery(Some(point)));
+        self.record_congestion();
+    }
+
+    /// The peer acknowledged `acked_bytes` new bytes while `flight_bytes` were in flight.
+    pub(crate) fn grow_congestion_window(&mut self, now: Instant, acked_bytes: u32, flight_bytes: u32) {
+        if matches!(self.recovery.phase, Phase::Fast { .. }) || acked_bytes == 0 {
+            return;
+        }
+        let before = self.congestion.window_bytes();
+        let limited = self.recovery.limit;
+        let srtt = self.rtt.srtt();
+        self.congestion.on_ack(&AckSample { now, acked_bytes, flight_bytes, limited, srtt });
+        if before != self.congestion.window_bytes() {
+            self.record_congestion();
+        }
+    }
+
+    pub(crate) fn record_congestion(&mut self) {
+        let (cwnd_bytes, ssthresh_bytes) =
+            (self.congestion.window_bytes(), self.congestion.slow_start_threshold_bytes());
+        let flight_bytes = self.sent.in_flight();
+        self.trace.record(|| TraceEvent::Congestion { cwnd_bytes, ssthresh_bytes, flight_bytes });
+    }
+
+    /// The path begins with a window of its own, once the size of its segments is known.
+    // RFC 5681 §3.1 5681-3b, 5681-3c; RFC 6298 §5 6298-5c
+    pub(crate) fn start_congestion_control(&mut self) {
+        let smss = self.effective_mss();
+        let segments = self.config.initial_window_segments;
+        let initial = initial_window_bytes(smss, segments, self.recovery.syn_retransmissions);
+        self.congestion = Controller::new(self.config.congestion_control, smss, initial);
+        if self.recovery.syn_retransmissions > 0 {
+            self.rtt.syn_was_retransmitted();
+        }
+        self.record_congestion();
+    }
+}

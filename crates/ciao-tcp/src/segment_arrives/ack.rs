@@ -1,0 +1,173 @@
+//! Fifth: the ACK field (RFC 9293 §3.10.7.4): what the peer has received, and the window that it offers.
+
+use crate::connection::{Connection, Owner, Raise};
+use crate::error::DropReason;
+use crate::segment::Segment;
+use crate::segment_arrives::Verdict;
+use crate::segment_arrives::closed::Reset;
+use crate::state::{Cause, TcpState};
+use crate::timers::Timer;
+use crate::trace::TraceEvent;
+use crate::variables::Fin;
+use ciao_wire::{Instant, SeqNum};
+
+impl Connection {
+    pub(crate) fn check_ack(&mut self, now: Instant, segment: &Segment) -> Verdict {
+        if !segment.header.flags.ack() {
+            return self.dropped(DropReason::MissingAck);
+        }
+        let ack = segment.header.ack;
+        if self.state == TcpState::SynReceived {
+            if !(ack.after(self.snd.una) && ack.at_or_before(self.snd.nxt)) {
+                // RFC 9293 §3.5.2
+                self.owed.reset = Reset::in_answer_to(segment);
+                return self.dropped(DropReason::UnacceptableAck);
+            }
+            self.acknowledge_up_to(now, self.snd.iss + 1);
+            self.take_window(segment);
+            self.enter(Cause::SynAcknowledged);
+            self.established(now);
+        }
+        // RFC 9293 §3.10.7.4 MAY-12, RFC 5961 §5.2 5961-5a
+        if ack.after(self.snd.nxt) {
+            self.challenge(now);
+            return self.dropped(DropReason::AckOfUnsent);
+        }
+        if ack.before(self.snd.una - self.snd.max_wnd) {
+            self.challenge(now);
+            return self.dropped(DropReason::AckTooOld);
+        }
+        self.take_acknowledgment(now, segment);
+        Ok(())
+    }
+
+    fn take_acknowledgment(&mut self, now: Instant, segment: &Segment) {
+        let ack = segment.header.ack;
+        let sacked = self.take_sack_blocks(segment);
+        let window_before = self.snd.wnd;
+        let may_update_window = self.window_is_newer(segment);
+        if ack.after(self.snd.una) {
+            self.acknowledge_up_to(now, ack);
+            self.recover_on_progress(ack);
+        } else if ack == self.snd.una {
+            let window_moved = may_update_window && self.scaled_window(segment) != window_before;
+            self.take_duplicate_ack(segment, window_moved);
+        }
+        if may_update_window {
+            self.take_window(segment);
+        }
+        self.detect_losses(sacked);
+        self.own_fin_acknowledged(now);
+        self.consider_writable();
+    }
+
+    /// Moves SND.UNA: frees the buffer, measures the round trip, grows the congestion window and restarts the
+    /// timers.
+    pub(crate) fn acknowledge_up_to(&mut self, now: Instant, ack: SeqNum) {
+        let (flight_before, sacked_before) = (self.sent.in_flight(), self.sent.sacked());
+        let buffer_start = self.send_buffer_start();
+        let data = ack.earliest(self.send_buffer_end());
+        if data.after(buffer_start) {
+            self.send_buffer.acknowledge(data.since(buffer_start));
+        }
+        if self.fin == Fin::Sent && ack == self.snd.nxt {
+            self.fin = Fin::Acknowledged;
+        }
+        let acked = ack.since(self.snd.una);
+        let sent_at = self.sent.acknowledge(ack);
+        self.snd.una = ack;
+        if let Some(sent_at) = sent_at {
+            self.sample_round_trip(now, sent_at);
+        }
+        if !self.is_opening() {
+            let newly = acked.saturating_sub(sacked_before.saturating_sub(self.sent.sacked()));
+            self.grow_congestion_window(now, newly, flight_before);
+        }
+        self.progress(now);
+    }
+
+    // RFC 6298 §3 6298-3b: each acknowledgment of a range sent once gives a sample
+    fn sample_round_trip(&mut self, now: Instant, sent_at: Instant) {
+        let rtt = now.since(sent_at);
+        self.rtt.sample(rtt);
+        let (srtt, rttvar) = (self.rtt.srtt(), self.rtt.rttvar());
+        let rto = self.rtt.rto(&self.config);
+        self.trace.record(|| TraceEvent::RttSampled {
+            rtt,
+            srtt: srtt.unwrap_or_default(),
+            rttvar: rttvar.unwrap_or_default(),
+            rto,
+        });
+    }
+
+    /// The peer has taken something new: the timers begin again.
+    // RFC 6298 §5 (5.2, 5.3)
+    fn progress(&mut self, now: Instant) {
+        self.rtt.reset_back_off();
+        self.owed.timeouts = 0;
+        if self.sent.outstanding() == 0 {
+            self.timers.clear(Timer::Retransmit);
+            self.timers.clear(Timer::UserTimeout);
+        } else {
+            self.restart_retransmit_timer(now);
+            self.restart_user_timeout(now);
+        }
+        if self.owner == Owner::Gone {
+            self.set_timer(Timer::Orphan, now + self.config.orphan_timeout);
+        }
+    }
+
+    /// The window of `segment` in bytes.
+    // RFC 7323 §2.3 7323-2e, RFC 9293 §3.1 MUST-1
+    pub(crate) fn scaled_window(&self, segment: &Segment) -> u32 {
+        let shift = if segment.header.flags.syn() { 0 } else { self.snd.wind_shift };
+        u32::from(segment.header.window) << shift
+    }
+
+    /// True when the window of `segment` is not older than the one we have.
+    fn window_is_newer(&self, segment: &Segment) -> bool {
+        let (seq, ack) = (segment.header.seq, segment.header.ack);
+        ack.at_or_after(self.snd.una)
+            && (seq.after(self.snd.wl1) || (seq == self.snd.wl1 && ack.at_or_after(self.snd.wl2)))
+    }
+
+    /// Takes over the peer's window.
+    // RFC 9293 §3.8.6 MUST-34: it may have shrunk; what is beyond it counts as in flight and nothing new
+    // follows
+    pub(crate) fn take_window(&mut self, segment: &Segment) {
+        self.snd.wnd = self.scaled_window(segment);
+        self.snd.wl1 = segment.header.seq;
+        self.snd.wl2 = segment.header.ack;
+        // RFC 5961 §5.2 5961-5b
+        self.snd.max_wnd = self.snd.max_wnd.max(self.snd.wnd);
+        if self.snd.wnd > 0 {
+            self.owed.probes = 0;
+        }
+        self.timers.clear(Timer::Persist);
+    }
+
+    /// Moves on once our FIN is acknowledged.
+    fn own_fin_acknowledged(&mut self, now: Instant) {
+        if self.fin != Fin::Acknowledged {
+            return;
+        }
+        match self.state {
+            TcpState::FinWait1 => {
+                self.enter(Cause::FinAcknowledged);
+                self.raise(Raise::SendingDone);
+                if self.owner == Owner::Gone {
+                    self.set_timer(Timer::Orphan, now + self.config.orphan_timeout);
+                }
+            }
+            TcpState::Closing => {
+                self.raise(Raise::SendingDone);
+                self.enter_time_wait(now, Cause::FinAcknowledged);
+            }
+            TcpState::LastAck => {
+                self.raise(Raise::SendingDone);
+                self.end(Cause::FinAcknowledged, None);
+            }
+            _ => {}
+        }
+    }
+}

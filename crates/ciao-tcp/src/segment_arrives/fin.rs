@@ -1,0 +1,31 @@
+//! Eighth: FIN (RFC 9293 §3.10.7.4): the peer will send nothing more.
+
+use crate::connection::{Connection, Raise};
+use crate::state::{Cause, TcpState};
+use ciao_wire::{Instant, SeqNum};
+
+impl Connection {
+    /// Takes a FIN, at once or as soon as all data before it has come.
+    pub(crate) fn take_fin(&mut self, now: Instant, fin: Option<SeqNum>) {
+        if let Some(fin) = fin {
+            if self.peer_has_closed() || self.rcv.fin.is_some_and(|known| known != fin) {
+                return;
+            }
+            self.rcv.fin = Some(fin);
+            self.owed.acknowledge_now();
+        }
+        if self.rcv.fin == Some(self.rcv.nxt) && !self.peer_has_closed() {
+            self.rcv.fin = None;
+            self.rcv.nxt += 1;
+            self.peer_fin_received(now);
+        }
+    }
+
+    fn peer_fin_received(&mut self, now: Instant) {
+        self.raise(Raise::Readable);
+        match self.state {
+            TcpState::FinWait2 => self.enter_time_wait(now, Cause::FinReceived),
+            _ => self.enter(Cause::FinReceived),
+        }
+    }
+}

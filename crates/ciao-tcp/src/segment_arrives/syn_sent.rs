@@ -1,0 +1,108 @@
+//! SYN-SENT (RFC 9293 §3.10.7.3): the answer to our SYN, or a SYN that crossed it.
+
+use crate::connection::{Connection, Raise};
+use crate::error::{ConnectionError, DropReason};
+use crate::segment::Segment;
+use crate::segment_arrives::closed::Reset;
+use crate::segment_arrives::{Verdict, fin_number};
+use crate::state::Cause;
+use crate::variables::Fin;
+use crate::window_scale;
+use ciao_wire::{Instant, SeqNum, TcpFlags, TcpOptions};
+
+impl Connection {
+    pub(crate) fn in_syn_sent(&mut self, now: Instant, mut segment: Segment) -> Verdict {
+        let flags = segment.header.flags;
+        // Only our SYN is out: SND.UNA = ISS, SND.NXT = ISS + 1.
+        let ack_is_acceptable =
+            flags.ack() && segment.header.ack == self.snd.nxt && self.snd.nxt != self.snd.iss;
+        if flags.ack() && !ack_is_acceptable {
+            // RFC 9293 §3.5.2: an answer to an older SYN; half-open discovery
+            if !flags.rst() {
+                self.owed.reset = Reset::in_answer_to(&segment);
+            }
+            return self.dropped(DropReason::UnacceptableAck);
+        }
+        if flags.rst() {
+            // RFC 5961 §3.2 5961-3d
+            if !ack_is_acceptable {
+                return self.dropped(DropReason::UnacceptableAck);
+            }
+            self.end(Cause::ResetReceived, Some(ConnectionError::Refused));
+            return Err(DropReason::Closed);
+        }
+        if !flags.syn() {
+            return self.dropped(DropReason::NeitherSynNorReset);
+        }
+        self.take_peer_syn(now, segment.header.seq, segment.header.window, &segment.header.options);
+        if !ack_is_acceptable {
+            // RFC 9293 §3.5 MUST-10: both open at once; our SYN goes out again with an acknowledgment
+            self.enter(Cause::SynReceived);
+            self.owed.syn = true;
+            return Ok(());
+        }
+        self.acknowledge_up_to(now, segment.header.ack);
+        self.enter(Cause::SynAckReceived);
+        self.established(now);
+        self.owed.acknowledge_now();
+        // The SYN may carry data and a FIN, which count now that the connection is open.
+        segment.header.flags.0 &= !TcpFlags::SYN.0;
+        segment.header.seq += 1;
+        self.check_urgent(&segment);
+        self.check_sequence(now, &mut segment)?;
+        let fin = fin_number(&segment);
+        self.take_text(now, &mut segment)?;
+        self.take_fin(now, fin);
+        Ok(())
+    }
+
+    /// Takes over the peer's initial number, its window and the options on which both ends agree.
+    pub(crate) fn take_peer_syn(&mut self, now: Instant, irs: SeqNum, window: u16, options: &TcpOptions) {
+        self.rcv.irs = irs;
+        self.rcv.nxt = irs + 1;
+        self.rcv.up = self.rcv.nxt;
+        // RFC 7323 §2.2 7323-2c: the window of a SYN is never scaled, ours and the peer's
+        self.rcv.edge = self.rcv.nxt + self.options.receive_buffer_bytes.min(u32::from(u16::MAX));
+        self.snd.wnd = u32::from(window);
+        self.snd.max_wnd = self.snd.wnd;
+        self.snd.wl1 = irs;
+        self.snd.wl2 = self.snd.iss;
+        self.take_peer_mss(options.mss);
+        // RFC 7323 §2.2 7323-2a: only when both SYNs carry the option
+        match options.window_scale.filter(|_| self.config.window_scaling) {
+            Some(shift) => {
+                self.snd.wind_shift = window_scale::received_shift(shift);
+                self.scaling = true;
+            }
+            None => self.rcv.wind_shift = 0,
+        }
+        self.sack = self.config.sack && options.sack_permitted;
+        if let Some(timestamps) = options.timestamps.filter(|_| self.config.timestamps) {
+            self.timestamps.agreed = true;
+            self.timestamps.recent = timestamps.value;
+            self.timestamps.recent_at = now;
+        }
+        self.timestamps.last_ack_sent = self.rcv.nxt;
+    }
+
+    /// The least payload that a peer may force us to send in: below it, headers would be most of what is
+    /// sent.
+    const LEAST_MSS: u16 = 88;
+
+    // RFC 9293 §3.7.1 MUST-14, MUST-15, MUST-16
+    fn take_peer_mss(&mut self, mss: Option<u16>) {
+        if let Some(mss) = mss {
+            self.snd.mss = mss.min(self.announce_mss).max(Self::LEAST_MSS);
+        }
+    }
+
+    /// ESTABLISHED: data may flow, and a close that was called before now takes effect.
+    pub(crate) fn established(&mut self, now: Instant) {
+        self.start_congestion_control();
+        self.restart_keep_alive(now);
+        self.raise(Raise::Connected);
+        if self.fin == Fin::Queued {
+            self.enter(Cause::CloseCalled);
+        }
+    }
+}

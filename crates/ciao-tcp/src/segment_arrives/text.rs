@@ -1,0 +1,78 @@
+//! Seventh: the segment text (RFC 9293 §3.10.7.4): data in order to the application, data behind a gap to the
+//! reassembly queue.
+
+use crate::connection::{Connection, Owner, Raise};
+use crate::error::{ConnectionError, DropReason};
+use crate::reassembly::Reassembly;
+use crate::segment::Segment;
+use crate::segment_arrives::Verdict;
+use crate::segment_arrives::closed::Reset;
+use crate::state::{Cause, TcpState};
+use ciao_wire::{Instant, Payload};
+
+impl Connection {
+    /// Takes the data of an acceptable segment, already cut to the receive window.
+    pub(crate) fn take_text(&mut self, now: Instant, segment: &mut Segment) -> Verdict {
+        if segment.payload.is_empty() {
+            return Ok(());
+        }
+        if !matches!(self.state, TcpState::Established | TcpState::FinWait1 | TcpState::FinWait2) {
+            return self.dropped(DropReason::DataAfterFin);
+        }
+        if self.owner == Owner::Gone {
+            // RFC 9293 §3.6.1 SHLD-3: nobody can read it, and the peer must learn that
+            self.owed.reset = Some(Reset::Active { seq: self.snd.nxt, ack: self.rcv.nxt });
+            let verdict = self.dropped(DropReason::DataAfterClose);
+            self.end(Cause::Aborted, Some(ConnectionError::Aborted));
+            return verdict;
+        }
+        if let Some(fin) = self.rcv.fin {
+            let room = if fin.after(segment.header.seq) { fin.since(segment.header.seq) } else { 0 };
+            segment.payload.truncate(room as usize);
+        }
+        let payload = core::mem::take(&mut segment.payload);
+        if segment.header.seq == self.rcv.nxt {
+            self.take_in_order(now, segment, payload);
+            Ok(())
+        } else {
+            self.take_out_of_order(segment, &payload)
+        }
+    }
+
+    fn take_in_order(&mut self, now: Instant, segment: &Segment, payload: Payload) {
+        let filled_a_gap = self.reassembly.is_some();
+        self.deliver(payload);
+        while let Some(reassembly) = &mut self.reassembly {
+            let Some(payload) = reassembly.take_contiguous(self.rcv.nxt) else { break };
+            if reassembly.is_empty() {
+                self.reassembly = None;
+            }
+            self.deliver(payload);
+        }
+        if filled_a_gap {
+            // RFC 5681 §4.2 5681-3f: at once when all or part of a gap is filled
+            self.owed.acknowledge_now();
+        } else {
+            self.owe_ack(now, segment);
+        }
+        self.raise(Raise::Readable);
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "a payload is cut to the receive window")]
+    fn deliver(&mut self, payload: Payload) {
+        let len = payload.len() as u32;
+        self.rcv.nxt += len;
+        self.counters.bytes_received += u64::from(len);
+        self.receive_buffer.push(payload);
+    }
+
+    // RFC 9293 §3.10.7.4 SHLD-31, MAY-13: kept, and acknowledged at once so that the sender learns of the gap
+    fn take_out_of_order(&mut self, segment: &Segment, payload: &Payload) -> Verdict {
+        self.owed.acknowledge_duplicate();
+        let reassembly = self.reassembly.get_or_insert_with(|| Reassembly::new().into());
+        match reassembly.insert(segment.header.seq, payload, self.config.max_gaps) {
+            Ok(_block) => Ok(()),
+            Err(_too_many) => self.dropped(DropReason::TooManyGaps),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! All of TIME-WAIT: entry, answers, restart, reuse by a newer SYN, RFC 1337, expiry (RFC 9293 §3.6.1,
+//! §3.10.7.4).
+//!
+//! Why wait: the last ACK may be lost, and then the peer's FIN comes again and must be answered; and old
+//! segments of this connection must be dead before the same ports carry another one. Two maximum segment
+//! lifetimes, one for each way.
+//!
+//! A connection whose application is gone shrinks into a [`TimeWait`], which is all that is needed.
+
+use crate::config::Config;
+use crate::connection::{Connection, Raise};
+use crate::error::DropReason;
+use crate::segment::{Segment, SegmentOut, Transmission};
+use crate::segment_arrives::Verdict;
+use crate::sent::Sent;
+use crate::state::Cause;
+use crate::timers::Timer;
+use crate::timestamps;
+use ciao_wire::{Instant, Payload, SeqNum, TcpFlags, TcpHeader, TcpOptions, Timestamps};
+
+/// A connection in TIME-WAIT.
+#[derive(Clone, Copy, Debug)]
+pub struct TimeWait {
+    expires: Instant,
+    snd_nxt: SeqNum,
+    rcv_nxt: SeqNum,
+    local_port: u16,
+    remote_port: u16,
+    /// The window field to repeat.
+    window: u16,
+    timestamps: Option<WaitingTimestamps>,
+}
+
+/// What is kept of the timestamps.
+#[derive(Clone, Copy, Debug)]
+struct WaitingTimestamps {
+    recent: u32,
+    offset: u32,
+}
+
+/// What a segment in TIME-WAIT calls for.
+#[derive(Debug)]
+pub enum TimeWaitAnswer {
+    /// This acknowledgment is to be sent. The wait may have begun anew.
+    Acknowledge(SegmentOut),
+    /// Nothing.
+    Dropped(DropReason),
+    /// A newer SYN: a new connection may begin on these ports, as if the SYN had met a listener.
+    NewSyn {
+        /// Our initial number must be at least this one.
+        least_iss: SeqNum,
+    },
+}
+
+impl TimeWait {
+    /// The record of a connection that waits until `expires`.
+    pub(crate) fn of(connection: &Connection, expires: Instant) -> Self {
+        let timestamps = &connection.timestamps;
+        let window = (connection.rcv.wnd() >> connection.rcv.wind_shift).min(u32::from(u16::MAX));
+        Self {
+            expires,
+            snd_nxt: connection.snd.nxt,
+            rcv_nxt: connection.rcv.nxt,
+            local_port: connection.local_port,
+            remote_port: connection.remote_port,
+            window: u16::try_from(window).expect("it was just limited to 16 bits"),
+            timestamps: timestamps
+                .agreed
+                .then_some(WaitingTimestamps { recent: timestamps.recent, offset: timestamps.offset }),
+        }
+    }
+
+    /// When the wait is over.
+    #[must_use]
+    pub fn expires(&self) -> Instant {
+        self.expires
+    }
+
+    /// Handles a segment of the old connection, or one that begins a new one on the same ports.
+    pub fn handle_segment(&mut self, now: Instant, config: &Config, segment: &Segment) -> TimeWaitAnswer {
+        let flags = segment.header.flags;
+        if flags.rst() {
+            // RFC 1337 §4, hostile to no one but an assassin: the wait goes on
+            return TimeWaitAnswer::Dropped(DropReason::ResetInTimeWait);
+        }
+        if flags.syn() && !flags.ack() && self.is_newer_syn(segment) {
+            // Far enough beyond the old numbers that nothing of the old connection fits into the new window.
+            return TimeWaitAnswer::NewSyn { least_iss: self.snd_nxt + u32::from(u16::MAX) + 2 };
+        }
+        let repeats_fin = flags.fin() && segment.end() == self.rcv_nxt;
+        if repeats_fin {
+            // RFC 9293 §3.10.7.4: the peer did not get our last ACK
+            self.expires = now + config.msl * 2;
+        }
+        // RFC 9293 §3.10.7.4 first: what is not acceptable, and a stale SYN (MAY-2), gets the last ACK again
+        if segment.is_empty() && segment.header.seq == self.rcv_nxt {
+            return TimeWaitAnswer::Dropped(DropReason::TimeWait);
+        }
+        TimeWaitAnswer::Acknowledge(self.acknowledgment(now))
+    }
+
+    /// True when a SYN cannot be a delayed one of the old connection.
+    // RFC 9293 §3.6.1 MAY-2, SHLD-4 (RFC 6191)
+    fn is_newer_syn(&self, segment: &Segment) -> bool {
+        match (self.timestamps, segment.header.options.timestamps) {
+            (Some(old), Some(new)) if new.value != old.recent => timestamps::is_older(old.recent, new.value),
+            _ => segment.header.seq.after(self.rcv_nxt),
+        }
+    }
+
+    fn acknowledgment(&self, now: Instant) -> SegmentOut {
+        let timestamps = self.timestamps.map(|waiting| Timestamps {
+            value: timestamps::clock(now, waiting.offset),
+            echo: waiting.recent,
+        });
+        let header = TcpHeader {
+            source_port: self.local_port,
+            destination_port: self.remote_port,
+            seq: self.snd_nxt,
+            ack: self.rcv_nxt,
+            flags: TcpFlags::ACK,
+            window: self.window,
+            urgent: 0,
+            options: TcpOptions { timestamps, ..TcpOptions::default() },
+        };
+        SegmentOut { header, payload: Payload::EMPTY, segment_size: 0, transmission: Transmission::Ack }
+    }
+}
+
+impl Connection {
+    /// Both directions are closed: from here on only time and old segments matter.
+    // RFC 9293 §3.6.1 MUST-13
+    pub(crate) fn enter_time_wait(&mut self, now: Instant, cause: Cause) {
+        self.enter(cause);
+        self.timers.clear_all();
+        self.sent = Sent::new();
+        self.send_buffer.clear();
+        self.set_timer(Timer::TimeWait, now + self.config.msl * 2);
+        self.raise(Raise::TimeWait);
+    }
+
+    /// A segment in TIME-WAIT while the application still holds the connection.
+    pub(crate) fn in_time_wait(&mut self, now: Instant, segment: &Segment) -> Verdict {
+        let Some(mut record) = self.time_wait() else { return Ok(()) };
+        match record.handle_segment(now, &self.config, segment) {
+            TimeWaitAnswer::Acknowledge(_) => {
+                if record.expires() != self.timers.deadline(Timer::TimeWait).unwrap_or_default() {
+                    self.set_timer(Timer::TimeWait, record.expires());
+                }
+                self.owed.acknowledge_now();
+                self.dropped(DropReason::Duplicate)
+            }
+            TimeWaitAnswer::Dropped(reason) => self.dropped(reason),
+            // The host looks for this before it hands a SYN to a connection.
+            TimeWaitAnswer::NewSyn { .. } => self.dropped(DropReason::TimeWait),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_small() {
+        assert!(size_of::<TimeWait>() <= 48, "{}", size_of::<TimeWait>());
+    }
+}

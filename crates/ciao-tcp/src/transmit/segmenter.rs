@@ -1,0 +1,230 @@
+//! Building segments. Acknowledgment, window, SACK and timestamp fields are filled in here and nowhere else,
+//! and what was last sent of them is noted in the same place.
+
+use crate::connection::Connection;
+use crate::segment::{SegmentOut, Transmission};
+use crate::state::TcpState;
+use crate::timers::Timer;
+use crate::trace::TraceEvent;
+use crate::transmit::Plan;
+use crate::variables::Fin;
+use ciao_wire::{Instant, Payload, SackBlocks, SeqNum, TcpFlags, TcpHeader, TcpOptions, Timestamps};
+
+/// Bytes of the timestamps option with its padding.
+const TIMESTAMPS_LEN: u16 = 12;
+/// Bytes of a SACK option with its padding, without blocks; and of each block.
+const SACK_LEN: u16 = 4;
+const SACK_BLOCK_LEN: u16 = 8;
+/// SACK blocks that fit beside timestamps, and without (RFC 2018 §3).
+const SACK_BLOCKS_WITH_TIMESTAMPS: usize = 3;
+
+impl Connection {
+    /// Builds the segment that was decided on, and notes that it is sent.
+    pub(crate) fn carry_out(&mut self, now: Instant, plan: Plan) -> SegmentOut {
+        let segment = match plan {
+            Plan::Reset(reset) => {
+                self.owed.reset = None;
+                reset.segment(self.local_port, self.remote_port)
+            }
+            Plan::Syn => self.build_syn(now),
+            Plan::Retransmit { start, len } => self.build_retransmission(now, start, len),
+            Plan::NewData { len, fin } => self.build_new_data(now, len, fin),
+            Plan::Probe(transmission) => self.build_probe(now, transmission),
+            Plan::Ack(transmission) => self.build_ack(now, transmission),
+        };
+        self.note_sent(now, &segment);
+        segment
+    }
+
+    fn note_sent(&mut self, now: Instant, segment: &SegmentOut) {
+        let count = u32::try_from(segment.count()).unwrap_or(u32::MAX);
+        self.counters.segments_sent = self.counters.segments_sent.saturating_add(count);
+        self.counters.last_sent_flags = segment.header.flags;
+        self.counters.last_sent_at = now;
+        let (seq, len, transmission) = (segment.header.seq, segment.len(), segment.transmission);
+        self.trace.record(|| TraceEvent::Transmitted { seq, len, transmission });
+    }
+
+    /// The most payload of one segment sent now.
+    // RFC 9293 §3.7.1 MUST-16, RFC 6691 §2 6691-1: the options that we add are taken off
+    pub(crate) fn effective_mss(&self) -> u16 {
+        let timestamps = if self.timestamps.agreed { TIMESTAMPS_LEN } else { 0 };
+        let sack = match self.sack_blocks_to_send() {
+            0 => 0,
+            blocks => SACK_LEN + SACK_BLOCK_LEN * blocks,
+        };
+        self.snd.mss - timestamps - sack
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "at most four blocks")]
+    fn sack_blocks_to_send(&self) -> u16 {
+        match &self.reassembly {
+            Some(reassembly) if self.sack => {
+                reassembly.sack_blocks(self.sack_block_limit()).as_slice().len() as u16
+            }
+            _ => 0,
+        }
+    }
+
+    fn sack_block_limit(&self) -> usize {
+        if self.timestamps.agreed { SACK_BLOCKS_WITH_TIMESTAMPS } else { SackBlocks::CAPACITY }
+    }
+
+    /// A segment with an acknowledgment, our window, and the options that every segment carries.
+    // RFC 9293 §3.7.1 MUST-65: the MSS option is on SYN segments alone
+    fn build(
+        &mut self,
+        now: Instant,
+        flags: TcpFlags,
+        seq: SeqNum,
+        transmission: Transmission,
+    ) -> SegmentOut {
+        let sack = match &self.reassembly {
+            // RFC 2018 §4 2018-3
+            Some(reassembly) if self.sack => reassembly.sack_blocks(self.sack_block_limit()),
+            _ => SackBlocks::EMPTY,
+        };
+        let options = TcpOptions { timestamps: self.timestamps_now(now), sack, ..TcpOptions::default() };
+        let header = TcpHeader {
+            source_port: self.local_port,
+            destination_port: self.remote_port,
+            seq,
+            ack: self.rcv.nxt,
+            flags: flags | TcpFlags::ACK,
+            window: self.offer_window(),
+            urgent: 0,
+            options,
+        };
+        self.acknowledgment_sent();
+        SegmentOut { header, payload: Payload::EMPTY, segment_size: 0, transmission }
+    }
+
+    /// SYN in SYN-SENT, SYN-ACK in SYN-RECEIVED, for the first time or again.
+    // RFC 9293 §3.7.1 MUST-14, SHLD-5, MUST-67; RFC 7323 §2.2 7323-2c: its window is not scaled
+    fn build_syn(&mut self, now: Instant) -> SegmentOut {
+        let answers = self.state == TcpState::SynReceived;
+        let transmission = if self.outstanding() == 0 {
+            self.sent.push(self.snd.iss, 1, now);
+            self.snd.nxt = self.snd.iss + 1;
+            Transmission::First
+        } else {
+            self.sent.mark_all_lost();
+            self.sent.retransmitted(self.snd.iss, 1, now);
+            self.counters.retransmissions = self.counters.retransmissions.saturating_add(1);
+            self.recovery.syn_retransmissions = self.recovery.syn_retransmissions.saturating_add(1);
+            Transmission::TimeoutRetransmission
+        };
+        self.owed.syn = false;
+        if !self.timers.is_set(Timer::Retransmit) {
+            self.restart_retransmit_timer(now);
+        }
+        if !self.timers.is_set(Timer::UserTimeout) {
+            self.restart_user_timeout(now);
+        }
+        let window = self.options.receive_buffer_bytes.min(u32::from(u16::MAX));
+        let offers_timestamps = if answers { self.timestamps.agreed } else { self.config.timestamps };
+        let offers_scale = if answers { self.scaling } else { self.config.window_scaling };
+        let header = TcpHeader {
+            source_port: self.local_port,
+            destination_port: self.remote_port,
+            seq: self.snd.iss,
+            ack: if answers { self.rcv.nxt } else { SeqNum(0) },
+            flags: if answers { TcpFlags::SYN | TcpFlags::ACK } else { TcpFlags::SYN },
+            window: u16::try_from(window).expect("it was just limited to 16 bits"),
+            urgent: 0,
+            options: TcpOptions {
+                mss: Some(self.announce_mss),
+                window_scale: offers_scale.then_some(self.rcv.wind_shift),
+                sack_permitted: if answers { self.sack } else { self.config.sack },
+                timestamps: offers_timestamps.then(|| Timestamps {
+                    value: crate::timestamps::clock(now, self.timestamps.offset),
+                    echo: if answers { self.timestamps.recent } else { 0 },
+                }),
+                ..TcpOptions::default()
+            },
+        };
+        SegmentOut { header, payload: Payload::EMPTY, segment_size: 0, transmission }
+    }
+
+    fn build_new_data(&mut self, now: Instant, len: u32, fin: bool) -> SegmentOut {
+        let unsent = self.unsent();
+        let offset = self.snd.nxt.since(self.send_buffer_start());
+        let starts_idle = self.outstanding() == 0;
+        self.sent.push(self.snd.nxt, len + u32::from(fin), now);
+        if fin {
+            self.fin = Fin::Sent;
+        }
+        self.owed.held_data = false;
+        self.counters.bytes_sent += u64::from(len);
+        let seq = self.snd.nxt;
+        self.snd.nxt += len + u32::from(fin);
+        let segment = self.build_range(now, seq, offset, len, Transmission::First);
+        if starts_idle {
+            self.restart_retransmit_timer(now);
+            self.restart_user_timeout(now);
+        }
+        self.finish_range(segment, len == unsent, fin)
+    }
+
+    // RFC 9293 §3.8.1, RFC 6864 §4: a retransmission is a new segment with the old numbers and today's
+    // acknowledgment
+    fn build_retransmission(&mut self, now: Instant, start: SeqNum, len: u32) -> SegmentOut {
+        self.recovery.retransmit_at_once = false;
+        self.sent.retransmitted(start, len, now);
+        self.counters.retransmissions = self.counters.retransmissions.saturating_add(1);
+        let end = start + len;
+        let fin = self.fin == Fin::Sent && end == self.snd.nxt;
+        let data = len - u32::from(fin);
+        let offset = start.since(self.send_buffer_start());
+        let transmission = self.recovery.transmission();
+        let segment = self.build_range(now, start, offset, data, transmission);
+        self.restart_retransmit_timer(now);
+        let reaches_the_end = start + data == self.send_buffer_end();
+        self.finish_range(segment, reaches_the_end, fin)
+    }
+
+    fn build_range(
+        &mut self,
+        now: Instant,
+        seq: SeqNum,
+        offset: u32,
+        len: u32,
+        transmission: Transmission,
+    ) -> SegmentOut {
+        let mss = self.effective_mss();
+        let mut segment = self.build(now, TcpFlags::ACK, seq, transmission);
+        if len > 0 {
+            segment.payload = self.send_buffer.slice(offset, len);
+        }
+        segment.segment_size = if len > u32::from(mss) { mss } else { 0 };
+        segment
+    }
+
+    /// PSH on the last bytes that there are, and as Linux does on the last segment of each burst of several;
+    /// FIN.
+    // RFC 9293 §3.9.1.2 MUST-60, MUST-61
+    fn finish_range(&self, mut segment: SegmentOut, reaches_the_end: bool, fin: bool) -> SegmentOut {
+        let has_data = !segment.payload.is_empty();
+        if has_data && (reaches_the_end || segment.segment_size > 0) {
+            segment.header.flags = segment.header.flags | TcpFlags::PSH;
+        }
+        if fin {
+            segment.header.flags = segment.header.flags | TcpFlags::FIN;
+        }
+        segment
+    }
+
+    // RFC 9293 §3.8.4 SHLD-12: without data, one number before what is next
+    fn build_probe(&mut self, now: Instant, transmission: Transmission) -> SegmentOut {
+        self.owed.window_probe = false;
+        self.owed.keep_alive = false;
+        self.build(now, TcpFlags::ACK, self.snd.una - 1, transmission)
+    }
+
+    fn build_ack(&mut self, now: Instant, transmission: Transmission) -> SegmentOut {
+        let duplicates = self.owed.duplicate_acks;
+        let segment = self.build(now, TcpFlags::ACK, self.snd.nxt, transmission);
+        self.owed.duplicate_acks = duplicates.saturating_sub(1);
+        segment
+    }
+}

@@ -23,6 +23,8 @@ pub enum ParseError {
     OptionLength,
     /// More extension headers, or options in one of them, than we follow.
     TooManyExtensions,
+    /// IPv6: an extension header or option that we do not know and that must not be passed over.
+    UnknownExtension,
     /// A fragment whose last byte would lie beyond the longest packet.
     FragmentRange,
 }
@@ -39,6 +41,7 @@ impl ParseError {
             Self::Checksum => "checksum",
             Self::OptionLength => "option-length",
             Self::TooManyExtensions => "too-many-extensions",
+            Self::UnknownExtension => "unknown-extension",
             Self::FragmentRange => "fragment-range",
         }
     }
@@ -54,6 +57,7 @@ impl fmt::Display for ParseError {
             Self::Checksum => "wrong header checksum",
             Self::OptionLength => "impossible option length",
             Self::TooManyExtensions => "too many extension headers or options",
+            Self::UnknownExtension => "an unknown extension header or option that must not be passed over",
             Self::FragmentRange => "a fragment beyond the longest packet",
         })
     }

@@ -88,8 +88,13 @@ impl Ipv4Header {
     #[inline]
     pub fn parse(bytes: &[u8]) -> Result<(Self, usize), ParseError> {
         let (parsed, header_len) = Self::parse_quoted(bytes)?;
+        let (fixed, rest) = bytes.split_first_chunk::<HEADER_BYTES>().ok_or(ParseError::Truncated)?;
+        let mut sum = Sum::ZERO.add_bytes(fixed);
+        if header_len > HEADER_BYTES {
+            sum = sum.add_bytes(&rest[..header_len - HEADER_BYTES]);
+        }
         // RFC 1122 §3.2.1.2 1122-3.2.1.2
-        if !Sum::ZERO.add_bytes(&bytes[..header_len]).is_valid() {
+        if !sum.is_valid() {
             return Err(ParseError::Checksum);
         }
         if usize::from(parsed.total_len) < header_len {
@@ -174,19 +179,28 @@ impl Ipv4Header {
             source_route: _,
         } = *self;
         let flags = u16::from(dont_fragment) * DONT_FRAGMENT + u16::from(more_fragments) * MORE_FRAGMENTS;
+        let first = 0x4500 | u16::from(dscp << 2 | ecn.bits());
+        let fragment = flags | fragment_offset_bytes >> 3;
+        let lifetime = u16::from(ttl) << 8 | u16::from(protocol.0);
+        // Summed from the values: reading back what was just written by bytes would wait for the writes.
+        let checksum = Sum::ZERO
+            .add_u16(first)
+            .add_u16(total_len)
+            .add_u16(identification)
+            .add_u16(fragment)
+            .add_u16(lifetime)
+            .add_u32(source.to_bits())
+            .add_u32(destination.to_bits())
+            .finish();
         let out = bytes.first_chunk_mut::<HEADER_BYTES>().expect("the caller leaves room for the header");
-        out[0] = 0x45;
-        out[1] = dscp << 2 | ecn.bits();
+        out[0..2].copy_from_slice(&first.to_be_bytes());
         out[2..4].copy_from_slice(&total_len.to_be_bytes());
         out[4..6].copy_from_slice(&identification.to_be_bytes());
-        out[6..8].copy_from_slice(&(flags | fragment_offset_bytes >> 3).to_be_bytes());
-        out[8] = ttl;
-        out[9] = protocol.0;
-        out[10..12].copy_from_slice(&[0, 0]);
+        out[6..8].copy_from_slice(&fragment.to_be_bytes());
+        out[8..10].copy_from_slice(&lifetime.to_be_bytes());
+        out[10..12].copy_from_slice(&checksum.to_be_bytes());
         out[12..16].copy_from_slice(&source.octets());
         out[16..20].copy_from_slice(&destination.octets());
-        let checksum = Sum::ZERO.add_bytes(&out[..]).finish();
-        out[10..12].copy_from_slice(&checksum.to_be_bytes());
     }
 }
 
@@ -210,4 +224,131 @@ fn walk_options(mut options: &[u8]) -> Result<SourceRoute, ParseError> {
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+    use proptest::prelude::*;
+
+    const ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+
+    prop_compose! {
+        fn headers()(
+            (dscp, ecn, total_len, identification) in (0_u8..64, 0_u8..4, 20_u16..1_500, any::<u16>()),
+            (dont_fragment, more_fragments, offset) in (any::<bool>(), any::<bool>(), 0_u16..8_000),
+            (ttl, protocol) in (any::<u8>(), any::<u8>()),
+            (source, destination) in (any::<[u8; 4]>(), any::<[u8; 4]>()),
+        ) -> Ipv4Header {
+            Ipv4Header {
+                dscp,
+                ecn: Ecn::from_bits(ecn),
+                total_len,
+                identification,
+                dont_fragment,
+                more_fragments,
+                fragment_offset_bytes: offset * 8,
+                ttl,
+                protocol: Protocol(protocol),
+                source: source.into(),
+                destination: destination.into(),
+                source_route: SourceRoute::Absent,
+            }
+        }
+    }
+
+    /// A header with options and a right checksum.
+    fn with_options(options: &[u8]) -> Vec<u8> {
+        let mut bytes = alloc::vec![0; HEADER_BYTES];
+        Ipv4Header::new(Protocol::TCP, ADDRESS, ADDRESS, 1_500).emit(&mut bytes);
+        bytes.extend(options);
+        let words = u8::try_from(bytes.len() / 4).unwrap();
+        bytes[0] = 0x40 | words;
+        bytes[10..12].copy_from_slice(&[0, 0]);
+        let checksum = Sum::ZERO.add_bytes(&bytes).finish();
+        bytes[10..12].copy_from_slice(&checksum.to_be_bytes());
+        bytes
+    }
+
+    // RFC 9293 §3.9.2 MUST-50
+    #[test]
+    fn options_are_passed_over_and_source_routes_noticed() {
+        let route = |bytes: &[u8]| Ipv4Header::parse(&with_options(bytes)).unwrap();
+        for kind in 2..=255 {
+            let (header, len) = route(&[OPTION_NOP, kind, 6, 4, 1, 2, 3, OPTION_END]);
+            let expected = match kind {
+                OPTION_LSRR | OPTION_SSRR => SourceRoute::Present,
+                _ => SourceRoute::Absent,
+            };
+            assert_eq!((header.source_route, len), (expected, 28), "kind {kind}");
+        }
+        let (header, _) = route(&[OPTION_END, OPTION_LSRR, 99, 99]);
+        assert_eq!(header.source_route, SourceRoute::Absent);
+    }
+
+    #[test]
+    fn every_option_length_is_judged() {
+        for len in 0..=255 {
+            let answer = Ipv4Header::parse(&with_options(&[7, len, 0, 0, 0, 0, 0, 0]));
+            match len {
+                2..=8 => assert!(answer.is_ok(), "length {len}"),
+                _ => assert_eq!(answer, Err(ParseError::OptionLength), "length {len}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_fragment_beyond_the_longest_packet_is_refused() {
+        let mut header = Ipv4Header::new(Protocol::TCP, ADDRESS, ADDRESS, 20 + 8);
+        let mut bytes = [0; HEADER_BYTES];
+        header.fragment_offset_bytes = 65_512;
+        for (total_len, expected) in [(20 + 3, None), (20 + 4, Some(ParseError::FragmentRange))] {
+            header.total_len = total_len;
+            header.emit(&mut bytes);
+            assert_eq!(Ipv4Header::parse(&bytes).err(), expected);
+        }
+    }
+
+    // RFC 1122 §3.2.1.2 1122-3.2.1.2
+    #[test]
+    fn every_flipped_bit_is_noticed() {
+        let bytes = with_options(&[OPTION_NOP; 8]);
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(Ipv4Header::parse(&flipped).is_err(), "bit {bit}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_again_by_us_and_by_etherparse(header in headers()) {
+            let mut bytes = [0xaa; HEADER_BYTES];
+            header.emit(&mut bytes);
+            prop_assert_eq!(Ipv4Header::parse(&bytes), Ok((header, HEADER_BYTES)));
+            let (oracle, _) = etherparse::Ipv4Header::from_slice(&bytes).unwrap();
+            prop_assert_eq!(&oracle.to_bytes()[..], &bytes[..]);
+            prop_assert_eq!(oracle.calc_header_checksum(), oracle.header_checksum);
+            prop_assert_eq!((oracle.dscp.value(), oracle.ecn.value()), (header.dscp, header.ecn.bits()));
+            prop_assert_eq!(oracle.fragment_offset.value() * 8, header.fragment_offset_bytes);
+            prop_assert_eq!(oracle.dont_fragment, header.dont_fragment);
+            prop_assert_eq!(oracle.more_fragments, header.more_fragments);
+            prop_assert_eq!((oracle.time_to_live, oracle.total_len), (header.ttl, header.total_len));
+        }
+
+        #[test]
+        fn any_bytes_give_an_answer(
+            first in 0x40_u8..0x50,
+            rest in prop::collection::vec(any::<u8>(), 0..64),
+        ) {
+            let bytes = [&[first], &rest[..]].concat();
+            // The checksum would hide what lies behind it.
+            if let Ok((_, len)) = Ipv4Header::parse_quoted(&bytes) {
+                prop_assert!((HEADER_BYTES..=bytes.len()).contains(&len));
+            }
+            let is_short = bytes.len() < HEADER_BYTES;
+            prop_assert!(!is_short || Ipv4Header::parse(&bytes) == Err(ParseError::Truncated));
+        }
+    }
 }

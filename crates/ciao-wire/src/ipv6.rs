@@ -1,39 +1,13 @@
-//! The IPv6 header and its extension headers (RFC 8200 §3, §4).
+//! The IPv6 header (RFC 8200 §3).
 //!
-//! Extension headers are skipped, never sent, and at most [`MAX_EXTENSIONS`] of them. Fragments are put
-//! together in `ciao-stack`.
+//! Extension headers are in [`crate::ipv6_extensions`]; we send none.
 
+use crate::ipv6_extensions::{self, Extensions, Fragment};
 use crate::{Ecn, ParseError, Protocol};
 use core::net::Ipv6Addr;
 
 /// The header without extension headers, in bytes.
 pub const HEADER_BYTES: usize = 40;
-/// Extension headers that are followed (RFC 8504 §5.3 lets a host choose; no known use has more).
-pub const MAX_EXTENSIONS: usize = 8;
-
-const HOP_BY_HOP: u8 = 0;
-const ROUTING: u8 = 43;
-const FRAGMENT: u8 = 44;
-const DESTINATION_OPTIONS: u8 = 60;
-
-/// The fragment header (RFC 8200 §4.5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fragment {
-    /// Where this fragment's payload belongs, in bytes, a multiple of eight.
-    pub offset_bytes: u16,
-    /// Not the last fragment.
-    pub more_fragments: bool,
-    /// Same for all fragments of a packet.
-    pub identification: u32,
-}
-
-impl Fragment {
-    /// A whole packet that merely has the header (RFC 6946).
-    #[must_use]
-    pub const fn is_atomic(&self) -> bool {
-        self.offset_bytes == 0 && !self.more_fragments
-    }
-}
 
 /// An IPv6 header with what its extension headers say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +52,8 @@ impl Ipv6Header {
     /// Reads a header and tells how many bytes it takes with its extension headers.
     ///
     /// # Errors
-    /// When it is cut short or contradicts itself, or has too many extension headers.
+    /// When it is cut short or contradicts itself, or its extension headers are too many or must not be
+    /// passed over.
     #[inline]
     pub fn parse(bytes: &[u8]) -> Result<(Self, usize), ParseError> {
         let Some(fixed) = bytes.first_chunk::<HEADER_BYTES>() else {
@@ -89,59 +64,24 @@ impl Ipv6Header {
             return Err(ParseError::Version);
         }
         let traffic_class = fixed[0] << 4 | fixed[1] >> 4;
-        let mut header = Self {
+        let payload_len = u16::from_be_bytes([fixed[4], fixed[5]]);
+        let extensions = if ipv6_extensions::is_extension(fixed[6]) {
+            Extensions::walk(bytes).map_err(|refusal| refusal.error)?
+        } else {
+            Extensions { protocol: Protocol(fixed[6]), fragment: None, end: HEADER_BYTES }
+        };
+        let header = Self {
             dscp: traffic_class >> 2,
             ecn: Ecn::from_bits(traffic_class),
             flow_label: first & 0xf_ffff,
-            payload_len: u16::from_be_bytes([fixed[4], fixed[5]]),
-            protocol: Protocol(fixed[6]),
+            payload_len,
+            protocol: extensions.protocol,
             hop_limit: fixed[7],
             source: address(fixed, 8),
             destination: address(fixed, 24),
-            fragment: None,
+            fragment: extensions.fragment,
         };
-        if matches!(fixed[6], HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION_OPTIONS) {
-            let len = header.walk_extensions(bytes)?;
-            return Ok((header, len));
-        }
-        Ok((header, HEADER_BYTES))
-    }
-
-    /// Follows the chain of extension headers; returns where it ends.
-    fn walk_extensions(&mut self, bytes: &[u8]) -> Result<usize, ParseError> {
-        let mut at = HEADER_BYTES;
-        // RFC 8200 §4 8200-4b
-        for _ in 0..MAX_EXTENSIONS {
-            let kind = self.protocol.0;
-            if !matches!(kind, HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION_OPTIONS) {
-                return Ok(at);
-            }
-            let start =
-                bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()).ok_or(ParseError::Truncated)?;
-            let len = if kind == FRAGMENT { 8 } else { usize::from(start[1]) * 8 + 8 };
-            if at + len > bytes.len() {
-                return Err(ParseError::Truncated);
-            }
-            if at + len > HEADER_BYTES + usize::from(self.payload_len) {
-                return Err(ParseError::TotalLength);
-            }
-            at += len;
-            self.protocol = Protocol(start[0]);
-            if kind == FRAGMENT {
-                let field = u16::from_be_bytes([start[2], start[3]]);
-                let fragment = Fragment {
-                    offset_bytes: field & !7,
-                    more_fragments: field & 1 != 0,
-                    identification: u32::from_be_bytes([start[4], start[5], start[6], start[7]]),
-                };
-                self.fragment = Some(fragment);
-                if fragment.offset_bytes != 0 {
-                    // What follows is the middle of something.
-                    return Ok(at);
-                }
-            }
-        }
-        Err(ParseError::TooManyExtensions)
+        Ok((header, extensions.end))
     }
 
     /// Writes the fixed header to the first [`HEADER_BYTES`] of `bytes`.
@@ -176,4 +116,54 @@ impl Ipv6Header {
 fn address(fixed: &[u8; HEADER_BYTES], at: usize) -> Ipv6Addr {
     let octets: [u8; 16] = fixed[at..at + 16].try_into().expect("the slice has 16 bytes");
     Ipv6Addr::from(octets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    prop_compose! {
+        fn headers()(
+            (dscp, ecn, flow_label, payload_len) in (0_u8..64, 0_u8..4, 0_u32..1 << 20, any::<u16>()),
+            (protocol, hop_limit) in (61_u8.., any::<u8>()),
+            (source, destination) in (any::<[u8; 16]>(), any::<[u8; 16]>()),
+        ) -> Ipv6Header {
+            Ipv6Header {
+                dscp,
+                ecn: Ecn::from_bits(ecn),
+                flow_label,
+                payload_len,
+                protocol: Protocol(protocol),
+                hop_limit,
+                source: source.into(),
+                destination: destination.into(),
+                fragment: None,
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_again_by_us_and_by_etherparse(header in headers()) {
+            let mut bytes = [0xaa; HEADER_BYTES];
+            header.emit(&mut bytes);
+            prop_assert_eq!(Ipv6Header::parse(&bytes), Ok((header, HEADER_BYTES)));
+            let (oracle, _) = etherparse::Ipv6Header::from_slice(&bytes).unwrap();
+            prop_assert_eq!(oracle.to_bytes(), bytes);
+            prop_assert_eq!(oracle.traffic_class, header.dscp << 2 | header.ecn.bits());
+            prop_assert_eq!(oracle.flow_label.value(), header.flow_label);
+            prop_assert_eq!(oracle.payload_length, header.payload_len);
+            prop_assert_eq!(oracle.hop_limit, header.hop_limit);
+            prop_assert_eq!(oracle.source, header.source.octets());
+            prop_assert_eq!(oracle.destination, header.destination.octets());
+        }
+
+        #[test]
+        fn any_bytes_give_an_answer(bytes in prop::collection::vec(any::<u8>(), 0..128)) {
+            if let Ok((_, len)) = Ipv6Header::parse(&bytes) {
+                prop_assert!((HEADER_BYTES..=bytes.len()).contains(&len));
+            }
+        }
+    }
 }

@@ -3,7 +3,7 @@
 //! | question | file |
 //! |---|---|
 //! | What does a TCP header look like, which options does it carry? | [`tcp`], [`tcp_options`] |
-//! | IPv4, IPv6 and what they have in common | [`ipv4`], [`ipv6`], [`ip`] |
+//! | IPv4, IPv6 and what they have in common | [`ipv4`], [`ipv6`], [`ipv6_extensions`], [`ip`] |
 //! | ICMP echo and errors, both versions | [`icmpv4`], [`icmpv6`] |
 //! | Which packet does an ICMP error speak of? | [`quote`] |
 //! | UDP | [`udp`] |
@@ -24,6 +24,7 @@ pub mod icmpv6;
 pub mod ip;
 pub mod ipv4;
 pub mod ipv6;
+pub mod ipv6_extensions;
 pub mod packet;
 pub mod quote;
 pub mod seq;

@@ -121,7 +121,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_give_a_header_that_writes_them_again(bytes in prop::collection::vec(any::<u8>(), 0..32)) {
+        fn a_header_read_writes_the_same_bytes(bytes in prop::collection::vec(any::<u8>(), 0..32)) {
             if let Ok(header) = UdpHeader::parse(&bytes) {
                 let mut again = [0; HEADER_BYTES];
                 header.emit(&mut again);

@@ -15,7 +15,7 @@
 //! | Which timers are there? | [`timers`] |
 //! | What is sent now, or what do we wait for? | [`transmit`] |
 //! | What was sent, how often, and what became of it? | `sent` |
-//! | Which bytes wait to be sent, or to be read? | `send_buffer`, `receive_buffer`, `reassembly`, `coalesce` |
+//! | Which bytes wait? | `send_buffer`, `receive_buffer`, `reassembly`, `coalesce` |
 //! | Which window do we offer? | `receive_window` |
 //! | How long is a round trip, and when do we retransmit? | [`rtt`], `recovery` |
 //! | How much may be in flight? | [`congestion`] |

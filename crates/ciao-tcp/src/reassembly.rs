@@ -298,7 +298,7 @@ mod tests {
                     let (from, to) = model.islands()[0];
                     rcv_nxt = from + (to - from) / 2;
                     let expected: Vec<u8> = model.window[rcv_nxt..to].iter().flatten().copied().collect();
-                    let taken = reassembly.take_contiguous(number(rcv_nxt)).expect("it begins there or before");
+                    let taken = reassembly.take_contiguous(number(rcv_nxt)).expect("it begins there");
                     prop_assert_eq!(taken.to_vec(), expected);
                     rcv_nxt = to;
                     model.window[..to].fill(None);

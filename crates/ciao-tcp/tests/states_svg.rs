@@ -1,5 +1,6 @@
-//! Is `docs/states.svg` what `next_state` says? Drawn from it in full: each legal move is an arrow with its causes, or,
-//! where it leads to CLOSED out of order, a line in the box of its state. `CIAO_BLESS=1` writes the picture anew.
+//! Is `docs/states.svg` what `next_state` says? Drawn from it in full: each legal move is an arrow with its
+//! causes, or, where it leads to CLOSED out of order, a line in the box of its state. `CIAO_BLESS=1` writes
+//! the picture anew.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

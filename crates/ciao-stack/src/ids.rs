@@ -16,6 +16,15 @@ pub struct SocketId {
     pub(crate) generation: u32,
 }
 
+impl SocketId {
+    /// Its slot in the host's table, counted from zero: for an owner that keeps something beside it. The
+    /// slot is another one's once this is given back.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.index as usize
+    }
+}
+
 /// A listening TCP socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ListenerId {
@@ -23,11 +32,29 @@ pub struct ListenerId {
     pub(crate) generation: u32,
 }
 
+impl ListenerId {
+    /// Its slot in the host's table, counted from zero: for an owner that keeps something beside it. The
+    /// slot is another one's once this is given back.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.index as usize
+    }
+}
+
 /// A UDP socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UdpId {
     pub(crate) index: u32,
     pub(crate) generation: u32,
+}
+
+impl UdpId {
+    /// Its slot in the host's table, counted from zero: for an owner that keeps something beside it. The
+    /// slot is another one's once this is given back.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.index as usize
+    }
 }
 
 /// A connection in the trace: counted from 1 in the order in which the host first heard of it, never used

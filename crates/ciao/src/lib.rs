@@ -1,1 +1,55 @@
-//! Placeholder.
+//! Async sockets on Ciao's own TCP, in the shape of tokio's, and what carries them.
+//!
+//! A program makes a [`Stack`], over a TUN device or inside a [`Simulation`], and uses [`TcpStream`],
+//! [`TcpListener`], [`TcpSocket`] and [`UdpSocket`] as it would use those of `tokio::net`. It is the same
+//! code in both: timers are `tokio::time`, tasks are `tokio::spawn`, and whatever works over `AsyncRead`
+//! and `AsyncWrite` works over these sockets.
+//!
+//! | question | file |
+//! |---|---|
+//! | How is a stack made, asked, and ended? | [`stack`] |
+//! | A connection, and its two directions apart | [`tcp_stream`], [`halves`] |
+//! | A listener; a socket that is told things first | [`tcp_listener`], [`tcp_socket`] |
+//! | Datagrams | [`udp_socket`] |
+//! | What does one attempt to read or write answer? | `tcp_io` |
+//! | Which `io::Error` is it? | [`error`] |
+//! | What happens under the lock, and what follows every call? | `shard` |
+//! | Who is woken, and when? | `waiting` |
+//! | Who reads the device and fires the timers? | [`driver`], [`link`], `tun` |
+//! | How does a program run in virtual time? | [`simulated`] |
+//! | Which stack does `TcpStream::connect` mean? | [`current`] |
+//!
+//! What is not here: TCP itself (`ciao-tcp`), IP and UDP (`ciao-stack`), devices (`ciao-link`), links with
+//! delay and loss (`ciao-sim`), HTTP (`ciao-http`).
+#![forbid(unsafe_code)]
+
+mod clock;
+pub mod current;
+pub mod driver;
+pub mod error;
+pub mod halves;
+pub mod link;
+mod shard;
+pub mod simulated;
+pub mod stack;
+mod tcp_io;
+pub mod tcp_listener;
+pub mod tcp_socket;
+pub mod tcp_stream;
+mod tun;
+pub mod udp_socket;
+mod waiting;
+
+pub use driver::Driver;
+pub use error::StackEnd;
+pub use halves::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
+pub use link::AsyncLink;
+pub use simulated::Simulation;
+pub use stack::{ShutdownReport, Stack, StackConfig};
+pub use tcp_listener::TcpListener;
+pub use tcp_socket::TcpSocket;
+pub use tcp_stream::TcpStream;
+pub use udp_socket::UdpSocket;
+
+pub use ciao_link::{MemoryConfig, memory_pair};
+pub use ciao_stack::{Cidr, ConnectRequest, HostConfig, ListenRequest, Route};

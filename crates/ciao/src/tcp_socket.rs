@@ -1,0 +1,265 @@
+//! A TCP socket that is told things before it connects or listens, in the shape of tokio's `TcpSocket`.
+//!
+//! The address is taken when the socket connects or listens, not by [`TcpSocket::bind`]: only then does it
+//! have a number for port 0. An address may always be taken again while old connections of it are in
+//! TIME-WAIT, as if SO_REUSEADDR were set.
+
+use crate::current::current_stack;
+use crate::stack::Stack;
+use crate::tcp_listener::TcpListener;
+use crate::tcp_stream::TcpStream;
+use ciao_stack::{ConnectRequest, IpOptions, ListenRequest};
+use ciao_tcp::config::{KeepAlive, SocketOptions};
+use std::cell::Cell;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+/// A TCP socket that neither connects nor listens yet.
+#[derive(Debug)]
+pub struct TcpSocket {
+    stack: Stack,
+    local: Cell<SocketAddr>,
+    options: Cell<SocketOptions>,
+    ip: Cell<IpOptions>,
+    linger: Cell<Option<Duration>>,
+    reuseaddr: Cell<bool>,
+}
+
+/// A TTL that can be put into a packet.
+pub(crate) fn hop_limit(ttl: u32) -> io::Result<u8> {
+    let limit = u8::try_from(ttl).ok().filter(|limit| *limit > 0);
+    limit.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a TTL is between 1 and 255"))
+}
+
+impl Stack {
+    /// A socket for IPv4.
+    #[must_use]
+    pub fn new_socket_v4(&self) -> TcpSocket {
+        TcpSocket::on(self, (Ipv4Addr::UNSPECIFIED, 0).into())
+    }
+
+    /// A socket for IPv6.
+    #[must_use]
+    pub fn new_socket_v6(&self) -> TcpSocket {
+        TcpSocket::on(self, (Ipv6Addr::UNSPECIFIED, 0).into())
+    }
+}
+
+impl TcpSocket {
+    fn on(stack: &Stack, local: SocketAddr) -> Self {
+        Self {
+            stack: stack.clone(),
+            local: Cell::new(local),
+            options: Cell::new(stack.shared().lock().host.config().tcp.socket),
+            ip: Cell::default(),
+            linger: Cell::default(),
+            reuseaddr: Cell::new(true),
+        }
+    }
+
+    /// A socket for IPv4 on the stack that was entered last ([`Stack::enter`]).
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::NotFound`] when no stack was entered.
+    pub fn new_v4() -> io::Result<Self> {
+        Ok(current_stack()?.new_socket_v4())
+    }
+
+    /// A socket for IPv6 on the stack that was entered last ([`Stack::enter`]).
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::NotFound`] when no stack was entered.
+    pub fn new_v6() -> io::Result<Self> {
+        Ok(current_stack()?.new_socket_v6())
+    }
+
+    /// The local end that will be asked for.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] when the address is of the other version.
+    pub fn bind(&self, addr: SocketAddr) -> io::Result<()> {
+        if addr.is_ipv4() != self.local.get().is_ipv4() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the address is of the other IP version",
+            ));
+        }
+        self.local.set(addr);
+        Ok(())
+    }
+
+    /// Connects. To drop the future ends the attempt.
+    ///
+    /// # Errors
+    /// As [`Stack::connect`], and [`io::ErrorKind::AddrInUse`] or [`io::ErrorKind::AddrNotAvailable`] for
+    /// the local end.
+    pub async fn connect(self, addr: SocketAddr) -> io::Result<TcpStream> {
+        let request = ConnectRequest {
+            local: Some(self.local.get()).filter(|local| local.port() != 0 || !local.ip().is_unspecified()),
+            remote: addr,
+            options: self.options.get(),
+            ip: self.ip.get(),
+        };
+        let Self { stack, linger, .. } = self;
+        let stream = stack.connect_with(request).await?;
+        stream.set_linger(linger.get())?;
+        Ok(stream)
+    }
+
+    /// Listens; at most `backlog` connections wait to be accepted, 0 counts as 1.
+    ///
+    /// # Errors
+    /// As [`Stack::listen`].
+    pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
+        self.stack.listen_with(ListenRequest {
+            backlog: usize::try_from(backlog.max(1)).unwrap_or(usize::MAX),
+            options: self.options.get(),
+            ip: self.ip.get(),
+            ..ListenRequest::at(self.local.get())
+        })
+    }
+
+    /// The local end as [`Self::bind`] was told it.
+    ///
+    /// # Errors
+    /// None; the signature is tokio's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.local.get())
+    }
+
+    /// Nothing can have happened to it yet.
+    ///
+    /// # Errors
+    /// None; the signature is tokio's.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        Ok(None)
+    }
+
+    /// All options.
+    #[must_use]
+    pub fn options(&self) -> SocketOptions {
+        self.options.get()
+    }
+
+    /// Changes options.
+    pub fn change_options(&self, change: impl FnOnce(&mut SocketOptions)) {
+        let mut options = self.options.get();
+        change(&mut options);
+        self.options.set(options);
+    }
+}
+
+/// Options in tokio's names. None of them fails unless it says so.
+impl TcpSocket {
+    /// Asks an idle peer from time to time whether it is still there, at the default times.
+    pub fn set_keepalive(&self, keepalive: bool) -> io::Result<()> {
+        self.change_options(|options| options.keep_alive = keepalive.then(KeepAlive::default));
+        Ok(())
+    }
+
+    /// An idle peer is asked whether it is still there.
+    pub fn keepalive(&self) -> io::Result<bool> {
+        Ok(self.options.get().keep_alive.is_some())
+    }
+
+    /// Remembered, without effect: TIME-WAIT never keeps an address.
+    pub fn set_reuseaddr(&self, reuseaddr: bool) -> io::Result<()> {
+        self.reuseaddr.set(reuseaddr);
+        Ok(())
+    }
+
+    /// What [`Self::set_reuseaddr`] was told; true before.
+    pub fn reuseaddr(&self) -> io::Result<bool> {
+        Ok(self.reuseaddr.get())
+    }
+
+    /// Most bytes that wait to be sent or acknowledged. Exact: Linux doubles it.
+    pub fn set_send_buffer_size(&self, size: u32) -> io::Result<()> {
+        self.change_options(|options| options.send_buffer_bytes = Some(size));
+        Ok(())
+    }
+
+    /// Most bytes that wait to be sent or acknowledged.
+    pub fn send_buffer_size(&self) -> io::Result<u32> {
+        let default = || self.stack.shared().lock().host.config().tcp.send_buffer_bytes;
+        Ok(self.options.get().send_buffer_bytes.unwrap_or_else(default))
+    }
+
+    /// Most bytes that wait to be read; it decides the window scale. Exact: Linux doubles it.
+    pub fn set_recv_buffer_size(&self, size: u32) -> io::Result<()> {
+        self.change_options(|options| options.receive_buffer_bytes = Some(size));
+        Ok(())
+    }
+
+    /// Most bytes that wait to be read.
+    pub fn recv_buffer_size(&self) -> io::Result<u32> {
+        let default = || self.stack.shared().lock().host.config().tcp.receive_buffer_bytes;
+        Ok(self.options.get().receive_buffer_bytes.unwrap_or_else(default))
+    }
+
+    /// `Some(ZERO)`: RST when the connection is dropped. Else FIN in the background, whatever the duration.
+    pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
+        self.linger.set(linger);
+        self.change_options(|options| options.zero_linger = linger == Some(Duration::ZERO));
+        Ok(())
+    }
+
+    /// RST when the connection is dropped, without TIME-WAIT.
+    pub fn set_zero_linger(&self) -> io::Result<()> {
+        self.set_linger(Some(Duration::ZERO))
+    }
+
+    /// What [`Self::set_linger`] was told.
+    pub fn linger(&self) -> io::Result<Option<Duration>> {
+        Ok(self.linger.get())
+    }
+
+    /// Turns Nagle's algorithm off or on.
+    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        self.change_options(|options| options.nodelay = nodelay);
+        Ok(())
+    }
+
+    /// Nagle's algorithm is off.
+    pub fn nodelay(&self) -> io::Result<bool> {
+        Ok(self.options.get().nodelay)
+    }
+
+    /// Sets the DiffServ code point, the upper six bits of `tos`. The lower two are ECN's and belong to the
+    /// stack. [`io::ErrorKind::InvalidInput`] above 255.
+    // RFC 9293 §3.9.1.9 MUST-48
+    pub fn set_tos_v4(&self, tos: u32) -> io::Result<()> {
+        let tos = u8::try_from(tos)
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "a type of service is at most 255"))?;
+        self.ip.set(IpOptions { dscp: tos >> 2, ..self.ip.get() });
+        Ok(())
+    }
+
+    /// The type of service byte, ECN's bits zero.
+    pub fn tos_v4(&self) -> io::Result<u32> {
+        Ok(u32::from(self.ip.get().dscp) << 2)
+    }
+
+    /// As [`Self::set_tos_v4`], for IPv6's traffic class.
+    pub fn set_tclass_v6(&self, tclass: u32) -> io::Result<()> {
+        self.set_tos_v4(tclass)
+    }
+
+    /// As [`Self::tos_v4`], for IPv6's traffic class.
+    pub fn tclass_v6(&self) -> io::Result<u32> {
+        self.tos_v4()
+    }
+
+    /// TTL, or hop limit, of the packets.
+    pub fn ttl(&self) -> io::Result<u32> {
+        let default = || self.stack.shared().lock().host.config().hop_limit;
+        Ok(u32::from(self.ip.get().hop_limit.unwrap_or_else(default)))
+    }
+
+    /// Sets the TTL, or hop limit: [`io::ErrorKind::InvalidInput`] outside 1 to 255.
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        self.ip.set(IpOptions { hop_limit: Some(hop_limit(ttl)?), ..self.ip.get() });
+        Ok(())
+    }
+}

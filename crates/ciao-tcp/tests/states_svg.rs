@@ -133,7 +133,8 @@ fn state_box(svg: &mut String, (x, y): (i32, i32), state: TcpState, ends: &[Caus
         let start = if row == 0 { "CLOSED on: " } else { "" };
         let _ = writeln!(
             svg,
-            "<text x=\"{x}\" y=\"{}\" font-size=\"10.5\" text-anchor=\"middle\" fill=\"#4b5563\">{start}{}</text>",
+            "<text x=\"{x}\" y=\"{}\" font-size=\"10.5\" text-anchor=\"middle\" fill=\"#4b5563\">\
+             {start}{}</text>",
             top + 43 + 16 * row,
             names.join(", ")
         );

@@ -53,7 +53,8 @@ pub fn long_lines(tree: &Tree) -> Vec<Finding> {
 
 /// The exceptions to a lint: `allow` and `expect` attributes, with the lints that they name.
 ///
-/// A cast that says why it loses nothing gives a reason, it is no exception; nor is `unwrap` in what tests share.
+/// A cast that says why it loses nothing gives a reason, it is no exception; nor is `unwrap` in what tests
+/// share.
 #[must_use]
 pub fn exceptions(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();

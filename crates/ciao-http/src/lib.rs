@@ -18,4 +18,5 @@
 #![forbid(unsafe_code)]
 
 pub mod body;
+pub mod client;
 pub mod server;

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "all of this is test code")]
 
+mod client;
 mod duplex;
+mod http2;
 mod server_http1;
 mod smuggling;

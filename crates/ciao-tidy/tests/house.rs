@@ -123,6 +123,11 @@ fn commands_in_documents_exist() {
 }
 
 #[test]
+fn architecture_names_every_crate() {
+    assert_none(&documents::unmentioned_crates(&TREE));
+}
+
+#[test]
 fn the_changelog_has_its_form() {
     assert_none(&documents::changelog_format(&TREE));
 }

@@ -69,6 +69,18 @@ pub fn dead_commands(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
+/// Crates that the table of ARCHITECTURE does not name.
+#[must_use]
+pub fn unmentioned_crates(tree: &Tree) -> Vec<Finding> {
+    let Some(architecture) = tree.file("ARCHITECTURE.md") else { return Vec::new() };
+    let manifests = tree.files().filter(|file| file.name() == "Cargo.toml");
+    let names = manifests.filter_map(|file| file.path.strip_prefix("crates/")?.strip_suffix("/Cargo.toml"));
+    names
+        .filter(|name| !architecture.text.contains(&format!("| `{name}` |")))
+        .map(|name| Finding::new(&architecture.path, 1, format!("the table of crates lacks `{name}`")))
+        .collect()
+}
+
 /// CHANGELOG: a title, `## ` for each release with known `### ` headings, and entries as list items.
 #[must_use]
 pub fn changelog_format(tree: &Tree) -> Vec<Finding> {
@@ -203,6 +215,18 @@ mod tests {
         ]);
         let lines: Vec<usize> = dead_commands(&tree).iter().map(|finding| finding.line).collect();
         assert_eq!(lines, [4, 5, 6]);
+    }
+
+    #[test]
+    fn a_crate_that_architecture_does_not_name_is_found() {
+        let tree = Tree::planted(&[
+            ("ARCHITECTURE.md", "| `ciao-a` | one sentence |"),
+            ("crates/ciao-a/Cargo.toml", ""),
+            ("crates/ciao-b/Cargo.toml", ""),
+        ]);
+        let messages: Vec<String> =
+            unmentioned_crates(&tree).into_iter().map(|finding| finding.message).collect();
+        assert_eq!(messages, ["the table of crates lacks `ciao-b`"]);
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub(crate) struct Recovery {
     pub(crate) retransmit_at_once: bool,
     /// What stopped us when we last had sent all that we could.
     pub(crate) limit: Limit,
+    /// When a range was sent last, for the first time or again.
+    pub(crate) data_sent_at: Instant,
     /// How often our SYN was sent again.
     pub(crate) syn_retransmissions: u8,
 }
@@ -48,6 +50,7 @@ impl Recovery {
             duplicate_acks: 0,
             retransmit_at_once: false,
             limit: Limit::Other,
+            data_sent_at: Instant::ZERO,
             syn_retransmissions: 0,
         }
     }

@@ -85,7 +85,7 @@ impl Connection {
     /// Before the first byte after a silence: what was learnt of the path is out of date.
     // RFC 5681 §4.1 5681-4a
     pub(crate) fn restart_when_idle(&mut self, now: Instant) {
-        let idle = now.since(self.counters.last_sent_at);
+        let idle = now.since(self.recovery.data_sent_at);
         if self.outstanding() == 0 && idle > self.rtt.rto(&self.config) {
             self.congestion.on_idle_restart();
             self.owed.quick_acks = self.config.quick_acks;

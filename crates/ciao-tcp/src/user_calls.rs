@@ -220,12 +220,17 @@ impl Connection {
     pub fn close(&mut self, now: Instant) {
         self.trace.record(|| TraceEvent::Called(Call::Close));
         self.owner = Owner::Gone;
+        if matches!(self.state, TcpState::Closed | TcpState::TimeWait) {
+            // Both sides have closed in the regular way; what was not read harms nobody but its owner.
+            self.receive_buffer.clear();
+            return;
+        }
         if self.receive_len() > 0 || self.options.zero_linger {
             self.abort_with_reset();
             return;
         }
         self.close_our_direction(now);
-        if self.state != TcpState::Closed && self.state != TcpState::TimeWait {
+        if self.state != TcpState::Closed {
             self.set_timer(Timer::Orphan, now + self.config.orphan_timeout);
         }
     }

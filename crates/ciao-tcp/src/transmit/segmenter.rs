@@ -192,6 +192,7 @@ impl Connection {
         transmission: Transmission,
     ) -> SegmentOut {
         let mss = self.effective_mss();
+        self.recovery.data_sent_at = now;
         let mut segment = self.build(now, TcpFlags::ACK, seq, transmission);
         if len > 0 {
             segment.payload = self.send_buffer.slice(offset, len);

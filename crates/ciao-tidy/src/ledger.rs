@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `do` | kept by our code and shown by a test; both carry the mark |
 //! | `later` | not yet; behind the colon the work that will bring it |
-//! | `library` | kept by the library named behind the colon |
+//! | `library` | kept by the library named behind the colon, and shown by a test that carries the mark |
 //! | `no` | deliberately not; behind the colon the reason |
 //!
 //! A mark is a comment that begins with the RFC and holds the ids: `// RFC 9293 §3.6.1 MUST-13, MUST-14`. It
@@ -118,20 +118,25 @@ pub fn marks(tree: &Tree, requirements: &[Requirement]) -> Marks {
     marks
 }
 
-/// Rows that we say we keep, without the mark above code, or above a test.
+/// Rows that we say we keep, without the mark above code, or above a test; rows that a library keeps, without
+/// a test that shows it; and rows for later that are kept already.
 #[must_use]
 pub fn rows_without_marks(requirements: &[Requirement], marks: &Marks) -> Vec<Finding> {
-    let ours = requirements.iter().filter(|row| row.decision == Decision::Do);
-    ours.filter_map(|row| {
-        let missing = match (marks.code.contains_key(&row.id), marks.tests.contains_key(&row.id)) {
-            (true, true) => return None,
-            (true, false) => "no test carries its mark",
-            (false, true) => "no code carries its mark",
-            (false, false) => "neither code nor test carries its mark",
+    let judge = |row: &Requirement| {
+        let has = (marks.code.contains_key(&row.id), marks.tests.contains_key(&row.id));
+        let fault = match (row.decision, has) {
+            (Decision::Do, (true, false)) => "no test carries its mark",
+            (Decision::Do, (false, true)) => "no code carries its mark",
+            (Decision::Do, (false, false)) => "neither code nor test carries its mark",
+            (Decision::Library, (_, false)) => {
+                "no test carries its mark: a library keeps it only if a test says so"
+            }
+            (Decision::Later, (true, true)) => "code and test carry its mark: decide `do`",
+            _ => return None,
         };
-        Some(Finding::new(&row.path, row.line, format!("{}: {missing} ({})", row.id, row.requirement)))
-    })
-    .collect()
+        Some(Finding::new(&row.path, row.line, format!("{}: {fault} ({})", row.id, row.requirement)))
+    };
+    requirements.iter().filter_map(judge).collect()
 }
 
 fn read(file: &TextFile) -> Vec<(usize, Result<Requirement, String>)> {
@@ -260,6 +265,14 @@ mod tests {
         assert!(marks.keep("MUST-1"));
         let left: Vec<String> = rows_without_marks(&rows, &marks).into_iter().map(|f| f.message).collect();
         assert_eq!(left, ["MUST-2: no test carries its mark (Two)"]);
+    }
+
+    #[test]
+    fn a_row_for_later_with_both_marks_is_found() {
+        let (rows, marks) =
+            planted("// RFC 9293 §3.1 MUST-3\nfn a() {}\n#[test]\n// RFC 9293 §3.1 MUST-3\nfn b_is_c() {}\n");
+        let found = rows_without_marks(&rows, &marks).into_iter().map(|finding| finding.message);
+        assert!(found.into_iter().any(|message| message.starts_with("MUST-3: code and test carry its mark")));
     }
 
     #[test]

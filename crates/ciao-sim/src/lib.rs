@@ -9,6 +9,8 @@
 //! | What does a link do to a packet? | [`link`] |
 //! | Which packet has which fate? | [`script`] |
 //! | Which packet arrives next, and where? | [`network`] |
+//! | Which host acts next, and when? | [`simulation`] |
+//! | Does every packet keep the rules? | [`watcher`] |
 #![forbid(unsafe_code)]
 
 pub mod link;
@@ -16,9 +18,13 @@ pub mod network;
 pub mod queue;
 pub mod random;
 pub mod script;
+pub mod simulation;
+pub mod watcher;
 
 pub use link::{LinkConfig, LinkCounts};
 pub use network::{Delivery, Network, PortId};
 pub use queue::EventQueue;
 pub use random::Random;
 pub use script::{Fate, PacketKind, Rule};
+pub use simulation::{HostId, Simulation, Step};
+pub use watcher::Watcher;

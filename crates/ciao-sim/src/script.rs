@@ -141,3 +141,55 @@ impl Script {
         fate
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use ciao_wire::{Head, Ipv4Header, Payload, TcpFlags};
+    use std::net::Ipv4Addr;
+
+    fn packet(flags: TcpFlags, data: &'static [u8]) -> Packet {
+        let address = Ipv4Addr::new(192, 0, 2, 1);
+        let mut head = Head::zeroed(40);
+        let total_len = u16::try_from(40 + data.len()).unwrap();
+        Ipv4Header::new(Protocol::TCP, address, address, total_len).emit(head.as_mut_slice());
+        TcpHeader { flags, ..TcpHeader::default() }.emit(&mut head.as_mut_slice()[20..]);
+        let payload = Payload::from(Bytes::from_static(data));
+        Packet { head, payload, ..Packet::from_bytes(Bytes::new()) }
+    }
+
+    #[test]
+    fn kinds_fit_whether_the_headers_stand_in_the_head_or_in_the_payload() {
+        use PacketKind::{Any, Data, Fin, NotTcp, PureAck, Reset, Syn, SynAck};
+        let (ack, syn, fin, rst) = (TcpFlags::ACK, TcpFlags::SYN, TcpFlags::FIN, TcpFlags::RST);
+        let no_data: &[u8] = b"";
+        for (flags, data, kinds) in [
+            (syn, no_data, &[Any, Syn][..]),
+            (syn | ack, no_data, &[Any, SynAck]),
+            (ack, no_data, &[Any, PureAck]),
+            (ack, b"x", &[Any, Data]),
+            (fin | ack, b"x", &[Any, Fin, Data]),
+            (fin | ack, no_data, &[Any, Fin]),
+            (rst, no_data, &[Any, Reset]),
+        ] {
+            let split = packet(flags, data);
+            let whole = Packet::from_bytes(Bytes::from(split.to_vec()));
+            for kind in [Any, Syn, SynAck, Fin, Reset, Data, PureAck, NotTcp] {
+                assert_eq!(kind.fits(&split), kinds.contains(&kind), "{kind:?} {flags}");
+                assert_eq!(kind.fits(&whole), kinds.contains(&kind), "{kind:?} {flags}");
+            }
+        }
+        assert!(NotTcp.fits(&Packet::from_bytes(Bytes::from_static(b"E"))));
+    }
+
+    #[test]
+    fn the_first_rule_that_picks_a_packet_decides_and_all_count() {
+        let mut script = Script::new(&[Rule::drop(PacketKind::Data, 2), Rule::drop_all(PacketKind::Fin)]);
+        let (data, fin) = (packet(TcpFlags::ACK, b"x"), packet(TcpFlags::FIN, b"y"));
+        let fates: Vec<_> = [&data, &fin, &data, &fin].map(|packet| script.fate(packet)).into();
+        assert_eq!(fates, [None, Some(Fate::Drop), None, Some(Fate::Drop)]);
+        let mut script = Script::new(&[Rule::drop(PacketKind::Data, 2)]);
+        assert_eq!([&data, &data, &data].map(|packet| script.fate(packet)), [None, Some(Fate::Drop), None]);
+    }
+}

@@ -4,9 +4,8 @@ use crate::endpoint::Endpoint;
 use crate::event::{Call, Check};
 use crate::options::parse_switch;
 use crate::parse::{parse_number, parse_seconds};
-use ciao_tcp::{Event, TcpState};
-use ciao_tcp::config::{KeepAlive, SocketOptions};
-use ciao_tcp::connection::Connection;
+use ciao_tcp::config::KeepAlive;
+use ciao_tcp::{Connection, Event, SocketOptions, TcpState};
 use ciao_wire::Instant;
 use core::fmt::Debug;
 use core::time::Duration;
@@ -43,7 +42,10 @@ pub fn make(
         Call::Listen => endpoint.listen(),
         Call::Accept => {
             let state = endpoint.state();
-            if matches!(state, TcpState::Closed | TcpState::Listen | TcpState::SynSent | TcpState::SynReceived) {
+            if matches!(
+                state,
+                TcpState::Closed | TcpState::Listen | TcpState::SynSent | TcpState::SynReceived
+            ) {
                 return Err(format!("there is nothing to accept in {state}"));
             }
         }
@@ -107,7 +109,11 @@ fn on_connection(
     }
 }
 
-fn same_result<E: Debug>(answer: &Result<usize, E>, asked: usize, expected: Option<&str>) -> Result<(), String> {
+fn same_result<E: Debug>(
+    answer: &Result<usize, E>,
+    asked: usize,
+    expected: Option<&str>,
+) -> Result<(), String> {
     let answer = match answer {
         Ok(count) => count.to_string(),
         Err(error) => format!("{error:?}"),

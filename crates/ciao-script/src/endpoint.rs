@@ -4,12 +4,10 @@
 //! segment follows from the state; what they answer is theirs.
 
 use crate::options::ScriptOptions;
-use ciao_tcp::connection::{Connection, Setup};
-use ciao_tcp::listener::{HalfOpen, HalfOpenAnswer, HalfOpenFate};
-use ciao_tcp::segment_arrives::closed::answer_from_closed;
-use ciao_tcp::time_wait::{TimeWait, TimeWaitAnswer};
-use ciao_tcp::trace::Tracing;
-use ciao_tcp::{Config, DropReason, Event, Segment, SegmentOut, TcpState, TraceEvent};
+use ciao_tcp::{
+    Belief, Config, Connection, DropReason, Event, HalfOpen, HalfOpenAnswer, HalfOpenFate, IcmpError,
+    Segment, SegmentOut, Setup, TcpState, TimeWait, TimeWaitAnswer, TraceEvent, Tracing, answer_from_closed,
+};
 use ciao_wire::{Instant, SeqNum};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -151,7 +149,9 @@ impl Endpoint {
             Record::TimeWait(record) => match record.handle_segment(now, &self.config, &segment) {
                 TimeWaitAnswer::Acknowledge(answer) => self.send(now, Some(answer)),
                 TimeWaitAnswer::Dropped(reason) => self.dropped.push(reason),
-                TimeWaitAnswer::NewSyn { least_iss } if self.listening => self.reuse(now, least_iss, &segment),
+                TimeWaitAnswer::NewSyn { least_iss } if self.listening => {
+                    self.reuse(now, least_iss, &segment)
+                }
                 TimeWaitAnswer::NewSyn { .. } => self.send(now, answer_from_closed(&segment)),
             },
         }
@@ -190,6 +190,16 @@ impl Endpoint {
                 self.record = Record::Connection(Box::new(connection));
             }
         }
+    }
+
+    /// An ICMP error arrives.
+    ///
+    /// # Errors
+    /// When there is no connection.
+    pub fn handle_icmp(&mut self, error: IcmpError) -> Result<Belief, String> {
+        let state = self.state();
+        let connection = self.connection().ok_or_else(|| format!("no connection in {state}"))?;
+        Ok(connection.handle_icmp(error))
     }
 
     /// When to call `handle_timeout`.

@@ -7,6 +7,7 @@
 //! | Which events are there? | [`event`] |
 //! | How is a segment written and compared? | [`notation`] |
 //! | Which options may stand on top of a script? | [`options`] |
+//! | How do most scripts begin? | [`openings`] |
 //! | How is it played? | [`play`] |
 //! | What answers the segments: a listener, a connection, TIME-WAIT? | [`endpoint`] |
 //! | What do the calls and checks do? | [`calls`] |
@@ -15,7 +16,7 @@
 //! ciao_script::play("
 //!     --timestamps=off
 //!     +0   connect
-//!     +0   > S 0:0(0) win 65535 <mss 1460,nop,nop,sackOK,nop,wscale 2>
+//!     +0   > S 0:0(0) win 65535 <mss 1460,nop,nop,sackOK,nop,wscale 3>
 //!     +.02 < S. 0:0(0) ack 1 win 65535 <mss 1460>
 //!     +0   > . 1:1(0) ack 1
 //!     +0   state ESTABLISHED
@@ -44,9 +45,10 @@ pub mod calls;
 pub mod endpoint;
 pub mod event;
 pub mod notation;
+pub mod openings;
 pub mod options;
 pub mod parse;
 pub mod play;
 
 pub use parse::parse;
-pub use play::{Failure, play};
+pub use play::{Failure, assert_plays, play};

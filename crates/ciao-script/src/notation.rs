@@ -203,7 +203,9 @@ pub fn print_options(options: &[OptionText]) -> String {
             OptionText::Mss(mss) => texts.push(format!("mss {mss}")),
             OptionText::WindowScale(shift) => texts.push(format!("wscale {shift}")),
             OptionText::SackPermitted => texts.push("sackOK".to_owned()),
-            OptionText::Timestamps(Timestamps { value, echo }) => texts.push(format!("TS val {value} ecr {echo}")),
+            OptionText::Timestamps(Timestamps { value, echo }) => {
+                texts.push(format!("TS val {value} ecr {echo}"))
+            }
             OptionText::Sack(SackBlock { start, end }) if follows_block => {
                 let last = texts.last_mut().expect("a block came before");
                 let _ = write!(last, " {start}:{end}");
@@ -238,7 +240,10 @@ pub fn header_options(header: &TcpHeader, bases: Bases) -> Vec<OptionText> {
             5 => {
                 for block in (at + 2..at + len).step_by(8) {
                     let relative = |at| SeqNum(word(at)) - bases.ack;
-                    options.push(OptionText::Sack(SackBlock { start: relative(block), end: relative(block + 4) }));
+                    options.push(OptionText::Sack(SackBlock {
+                        start: relative(block),
+                        end: relative(block + 4),
+                    }));
                 }
             }
             8 => options.push(OptionText::Timestamps(Timestamps {
@@ -270,7 +275,7 @@ mod tests {
             "S 0:0(0) win 65535 <mss 1460,sackOK,TS val 0 ecr 0,nop,wscale 8>",
             "P. 1:1449(1448) ack 1 win 512 <nop,nop,TS val 20 ecr 10>",
             ". 5:5(0) ack 70000 win 0 <nop,nop,sack 70100:70200 70300:70400>",
-            "FPU. 30:40(10) ack 1 win 9 urg 10",
+            "FP.U 30:40(10) ack 1 win 9 urg 10",
             "R. 0:0(0) ack 1 win 0",
         ] {
             let segment = parse_segment(text).expect("it is written well");

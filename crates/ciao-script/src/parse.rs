@@ -61,8 +61,11 @@ fn parse_time(text: &str) -> Result<(When, &str), String> {
     let (from, to) = time.split_once('~').unwrap_or((time, time));
     let seconds = |text: &str| parse_seconds(text.trim_start_matches('+'));
     let (earliest, latest) = (seconds(from)?, seconds(to)?);
-    let when =
-        if from.starts_with('+') { When::Relative(earliest, latest) } else { When::Absolute(earliest, latest) };
+    let when = if from.starts_with('+') {
+        When::Relative(earliest, latest)
+    } else {
+        When::Absolute(earliest, latest)
+    };
     Ok((when, action.trim()))
 }
 
@@ -208,7 +211,10 @@ mod tests {
 
     #[test]
     fn faults_are_named_with_their_line() {
-        assert_eq!(fault("connect\n\nfly"), (3, "`fly` is neither a segment nor a call nor a check".to_owned()));
+        assert_eq!(
+            fault("connect\n\nfly"),
+            (3, "`fly` is neither a segment nor a call nor a check".to_owned())
+        );
         assert_eq!(fault("< S 0:1(0)").1, "0 + 0 is not 1: SYN and FIN are not counted");
         assert_eq!(fault("< S 0:0(0) <mss>").1, "`mss` is no option");
         assert_eq!(fault("< . 0:0(0)").1, "`.` among the control bits and `ack N` belong together");
@@ -219,7 +225,8 @@ mod tests {
 
     #[test]
     fn times_are_exact_to_the_nanosecond() {
-        let script = parse("0.3 connect\n+.2~+.25 close\n* > . 1:1(0) ack 1\nabort").expect("it is written well");
+        let script =
+            parse("0.3 connect\n+.2~+.25 close\n* > . 1:1(0) ack 1\nabort").expect("it is written well");
         let millis = Duration::from_millis;
         let times: Vec<When> = script.events.iter().map(|event| event.when).collect();
         assert_eq!(

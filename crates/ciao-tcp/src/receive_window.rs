@@ -6,9 +6,14 @@
 use crate::connection::Connection;
 
 impl Connection {
-    /// Room between RCV.NXT and the end of the receive buffer, in bytes.
+    /// Room between RCV.NXT and the end of the receive buffer, in bytes, as far as the window field can say it.
     fn receive_room(&self) -> u32 {
-        self.options.receive_buffer_bytes.saturating_sub(self.receive_buffer.len())
+        let room = self.options.receive_buffer_bytes.saturating_sub(self.receive_buffer.len());
+        room.min(self.greatest_window())
+    }
+
+    fn greatest_window(&self) -> u32 {
+        u32::from(u16::MAX) << self.rcv.wind_shift
     }
 
     /// How far the right edge could move on now.
@@ -29,7 +34,7 @@ impl Connection {
             self.rcv.edge = self.rcv.nxt + self.receive_room();
         }
         let field = (self.rcv.wnd() >> self.rcv.wind_shift).min(u32::from(u16::MAX));
-        self.rcv.edge = self.rcv.edge.earliest(self.rcv.nxt + (u32::from(u16::MAX) << self.rcv.wind_shift));
+        self.rcv.edge = self.rcv.edge.earliest(self.rcv.nxt + self.greatest_window());
         u16::try_from(field).expect("it was just limited to 16 bits")
     }
 
@@ -41,9 +46,8 @@ impl Connection {
             return;
         }
         let window = self.rcv.wnd();
-        if window <= self.options.receive_buffer_bytes / 2
-            && self.edge_gain() >= self.least_edge_gain().max(window)
-        {
+        let greatest = self.options.receive_buffer_bytes.min(self.greatest_window());
+        if window <= greatest / 2 && self.edge_gain() >= self.least_edge_gain().max(window) {
             self.owed.window_update = true;
         }
     }

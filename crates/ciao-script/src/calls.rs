@@ -1,4 +1,5 @@
-//! What do the calls and checks of a script do? They use the public calls of a connection and compare the answer.
+//! What do the calls and checks of a script do? They use the public calls of a connection and compare the
+//! answer.
 
 use crate::endpoint::Endpoint;
 use crate::event::{Call, Check};

@@ -1,6 +1,8 @@
-//! What answers the segments of a script? [`Endpoint`]: a port as a host sees it, with one connection at most.
+//! What answers the segments of a script? [`Endpoint`]: a port as a host sees it, with one connection at
+//! most.
 //!
-//! It is the smallest host there can be: no addresses, no tables, one port. Which of the records of `ciao-tcp` gets a
+//! It is the smallest host there can be: no addresses, no tables, one port. Which of the records of
+//! `ciao-tcp` gets a
 //! segment follows from the state; what they answer is theirs.
 
 use crate::options::ScriptOptions;

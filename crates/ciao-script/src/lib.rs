@@ -1,4 +1,5 @@
-//! Conversations with TCP, one line an event, in packetdrill's notation, played against the sans-IO connection in
+//! Conversations with TCP, one line an event, in packetdrill's notation, played against the sans-IO
+//! connection in
 //! virtual time.
 //!
 //! | question | file |
@@ -25,19 +26,26 @@
 //!
 //! A line is `TIME ACTION`. Comments are `// …`.
 //!
-//! * TIME: `0.25` seconds from the start, `+.1` seconds after the line before, `+.1~+.2` within these bounds, `*` whenever.
-//!   Without a time, at once. Times are exact unless `--tolerance_usecs` says otherwise: there is no clock but the script's.
-//! * `< FLAGS START:END(LEN) [ack N] [win N] [urg N] [<options>]`: a segment arrives. Without `win`, as in the segment before.
+//! * TIME: `0.25` seconds from the start, `+.1` seconds after the line before, `+.1~+.2` within these bounds,
+//!   `*` whenever.
+//!   Without a time, at once. Times are exact unless `--tolerance_usecs` says otherwise: there is no clock
+//!   but the script's.
+//! * `< FLAGS START:END(LEN) [ack N] [win N] [urg N] [<options>]`: a segment arrives. Without `win`, as in
+//!   the segment before.
 //!   With `&` at the end of the line the next one arrives in the same batch, before the stack may answer.
-//! * `> …`: the next segment that the stack sends. A long one is met by several in a row. Absent fields are not compared, and
+//! * `> …`: the next segment that the stack sends. A long one is met by several in a row. Absent fields are
+//!   not compared, and
 //!   `<...>` stands for any options. A segment that the script does not expect is a failure.
 //! * `< icmp KIND [START]`: an ICMP error about the segment that began at START.
-//! * Calls: `connect`, `listen`, `accept`, `write N`, `read N`, `peek N`, `shutdown`, `close`, `abort`, `set OPTION VALUES`. After `=` stands
+//! * Calls: `connect`, `listen`, `accept`, `write N`, `read N`, `peek N`, `shutdown`, `close`, `abort`, `set
+//!   OPTION VALUES`. After `=` stands
 //!   what is answered, if it is not N: `read 10 = 0`, `write 10 = Closed`.
-//! * Checks: `state NAME`, `error NAME` or `no error`, `event NAME` or `no event NAME`, `dropped REASON`, `why TEXT`, and the numbers of
+//! * Checks: `state NAME`, `error NAME` or `no error`, `event NAME` or `no event NAME`, `dropped REASON`,
+//!   `why TEXT`, and the numbers of
 //!   [`calls`]: `cwnd N`, `ssthresh N`, `rto SECONDS`, `srtt SECONDS`, `received N`, `urgent N`.
 //!
-//! Sequence numbers count from the initial ones, which lie just before the end of the number space. What is sent and what
+//! Sequence numbers count from the initial ones, which lie just before the end of the number space. What is
+//! sent and what
 //! arrives is a pattern of its position in the stream; each byte is compared wherever it comes out.
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,5 @@
-//! How is a segment written, compared and printed? [`SegmentText`], `FLAGS START:END(LEN) ack N win N <options>`.
+//! How is a segment written, compared and printed? [`SegmentText`], `FLAGS START:END(LEN) ack N win N
+//! <options>`.
 
 use ciao_wire::{SackBlock, SeqNum, TcpFlags, TcpHeader, TcpOptions, Timestamps};
 use std::fmt::Write as _;
@@ -119,7 +120,8 @@ impl SegmentText {
         options
     }
 
-    /// Whether a sent segment begins as this one does, and, with its `len` payload bytes, does not reach beyond it.
+    /// Whether a sent segment begins as this one does, and, with its `len` payload bytes, does not reach
+    /// beyond it.
     ///
     /// # Errors
     /// What differs, in words.

@@ -23,7 +23,8 @@ pub const CONNECTED_WITH_SACK: &str = "
     +0   state ESTABLISHED
 ";
 
-/// We connect with all that Linux offers, to a peer with the same. Segments hold 1448 bytes, the peer's window counts
+/// We connect with all that Linux offers, to a peer with the same. Segments hold 1448 bytes, the peer's
+/// window counts
 /// in 256s and ours in eights; the peer's timestamp clock shows 1000 at the start.
 pub const CONNECTED_WITH_OPTIONS: &str = "
     +0   connect

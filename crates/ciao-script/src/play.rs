@@ -11,7 +11,8 @@ use ciao_wire::{Instant, SeqNum};
 use core::fmt;
 use core::time::Duration;
 
-/// The number from which the script's own sequence numbers count; like ours just before the end of the number space.
+/// The number from which the script's own sequence numbers count; like ours just before the end of the number
+/// space.
 const REMOTE_BASE: u32 = u32::MAX - 1000;
 /// The window of segments that name none, until one does.
 const DEFAULT_WINDOW: u16 = u16::MAX;

@@ -6,7 +6,8 @@
 use crate::connection::Connection;
 
 impl Connection {
-    /// Room between RCV.NXT and the end of the receive buffer, in bytes, as far as the window field can say it.
+    /// Room between RCV.NXT and the end of the receive buffer, in bytes, as far as the window field can say
+    /// it.
     fn receive_room(&self) -> u32 {
         let room = self.options.receive_buffer_bytes.saturating_sub(self.receive_buffer.len());
         room.min(self.greatest_window())

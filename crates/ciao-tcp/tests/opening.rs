@@ -1,4 +1,5 @@
-//! How a connection opens when this end calls: SYN-SENT (RFC 9293 §3.5, §3.10.7.3). The other way is in `listener`.
+//! How a connection opens when this end calls: SYN-SENT (RFC 9293 §3.5, §3.10.7.3). The other way is in
+//! `listener`.
 
 use ciao_script::assert_plays;
 use ciao_script::openings::{CONNECTED, CONNECTED_WITH_OPTIONS};

@@ -105,8 +105,12 @@ impl RttEstimator {
             }
         };
         // RFC 6298 §5.5 6298-5b
-        let factor = 1u32.checked_shl(u32::from(self.back_off)).unwrap_or(u32::MAX);
-        rto.max(config.rto_min).saturating_mul(factor).min(config.rto_max)
+        let rto = rto.max(config.rto_min);
+        let backed_off = match self.back_off {
+            0 => rto,
+            count => rto.saturating_mul(1u32.checked_shl(u32::from(count)).unwrap_or(u32::MAX)),
+        };
+        backed_off.min(config.rto_max)
     }
 
     /// The retransmission timer ran out: RTO doubles.

@@ -45,6 +45,34 @@ struct Chunk {
     bytes: Bytes,
 }
 
+/// Up to this size a copy lies beside its reference count, in one allocation.
+const SHORT_BYTES: usize = 64;
+
+/// A short copy.
+struct Short {
+    len: u8,
+    bytes: [u8; SHORT_BYTES],
+}
+
+impl AsRef<[u8]> for Short {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+/// A copy of `data`. A short one, as of an echo or a small request, is made in one allocation: in the usual
+/// way the first segment that shares it makes a second one.
+fn copy_of(data: &[u8]) -> Bytes {
+    match u8::try_from(data.len()) {
+        Ok(len) if data.len() <= SHORT_BYTES => {
+            let mut bytes = [0; SHORT_BYTES];
+            bytes[..data.len()].copy_from_slice(data);
+            Bytes::from_owner(Short { len, bytes })
+        }
+        _ => Bytes::copy_from_slice(data),
+    }
+}
+
 impl SendBuffer {
     /// No bytes.
     pub(crate) const fn new() -> Self {
@@ -67,7 +95,7 @@ impl SendBuffer {
         } else if self.is_empty() {
             // Most requests and responses are one write: one exact allocation, and no block to fill.
             let (head, more) = data.split_at(data.len().min(GREATEST_BLOCK_BYTES));
-            self.append_chunk(Bytes::copy_from_slice(head));
+            self.append_chunk(copy_of(head));
             self.fill_blocks(more);
         } else {
             self.fill_blocks(data);

@@ -121,7 +121,7 @@ impl Owed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
     Send(Plan),
-    Wait(Wait),
+    Wait(WaitReason),
 }
 
 /// The next segment.
@@ -225,19 +225,17 @@ impl Connection {
     pub fn poll_transmit(&mut self, now: Instant) -> Option<SegmentOut> {
         match self.decide() {
             Decision::Send(plan) => Some(self.carry_out(now, plan)),
-            Decision::Wait(wait) => {
-                self.arm_persist_timer(now, wait.reason);
-                self.recovery.limit = match wait.reason {
+            Decision::Wait(reason) => {
+                self.arm_persist_timer(now, reason);
+                self.recovery.limit = match reason {
                     WaitReason::CongestionWindow { .. } => Limit::CongestionWindow,
                     _ => Limit::Other,
                 };
-                let tells_something = !matches!(
-                    wait.reason,
-                    WaitReason::Closed | WaitReason::Handshake | WaitReason::NothingToSend
-                );
+                let tells_something =
+                    !matches!(reason, WaitReason::Closed | WaitReason::Handshake | WaitReason::NothingToSend);
                 if tells_something {
-                    let wait = Wait { until: self.poll_timeout(), ..wait };
-                    self.trace.record(|| TraceEvent::Waiting(wait));
+                    let timers = &self.timers;
+                    self.trace.record(|| TraceEvent::Waiting(Wait { reason, until: timers.next() }));
                 }
                 None
             }
@@ -248,21 +246,16 @@ impl Connection {
     /// waits for after that.
     #[must_use]
     pub fn why(&self) -> Wait {
-        match self.decide() {
-            Decision::Send(_) => {
-                self.wait_for(WaitReason::Acknowledgment { outstanding: self.outstanding() })
-            }
-            Decision::Wait(wait) => wait,
-        }
+        let reason = match self.decide() {
+            Decision::Send(_) => WaitReason::Acknowledgment { outstanding: self.outstanding() },
+            Decision::Wait(reason) => reason,
+        };
+        Wait { reason, until: self.poll_timeout() }
     }
 
     /// SND.NXT − SND.UNA.
     pub(crate) fn outstanding(&self) -> u32 {
         self.sent.outstanding()
-    }
-
-    pub(crate) fn wait_for(&self, reason: WaitReason) -> Wait {
-        Wait { reason, until: self.poll_timeout() }
     }
 
     /// What to send now, or what we wait for.
@@ -271,7 +264,7 @@ impl Connection {
             return Decision::Send(Plan::Reset(reset));
         }
         if self.state == TcpState::Closed {
-            return Decision::Wait(self.wait_for(WaitReason::Closed));
+            return Decision::Wait(WaitReason::Closed);
         }
         if self.owed.syn {
             return Decision::Send(Plan::Syn);
@@ -289,7 +282,7 @@ impl Connection {
         };
         match self.decide_without_data() {
             Some(plan) => Decision::Send(plan),
-            None => Decision::Wait(self.wait_for(held_by)),
+            None => Decision::Wait(held_by),
         }
     }
 

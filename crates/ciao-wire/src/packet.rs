@@ -5,6 +5,7 @@
 //! are whole: the stack cuts them in one shared place. The payload is reference-counted: the bytes of a write
 //! travel to the device and the bytes of the device to a read without being copied between.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use bytes::{Buf, Bytes};
@@ -142,19 +143,36 @@ impl Packet {
 #[derive(Clone, Debug, Default)]
 pub struct Payload {
     first: Bytes,
-    /// The pieces behind `first`, none of them empty; empty itself whenever `first` is.
-    rest: VecDeque<Bytes>,
-    rest_len: usize,
+    /// What is behind `first`; nothing whenever `first` is empty. Boxed, because nearly every packet has none
+    /// and is moved several times.
+    rest: Option<Box<Rest>>,
+}
+
+/// The pieces of a payload behind its first.
+#[derive(Clone, Debug, Default)]
+struct Rest {
+    /// None of them empty.
+    pieces: VecDeque<Bytes>,
+    /// Bytes in all of them.
+    len: usize,
+}
+
+impl Rest {
+    fn pop_front(&mut self) -> Option<Bytes> {
+        let bytes = self.pieces.pop_front()?;
+        self.len -= bytes.len();
+        Some(bytes)
+    }
 }
 
 impl Payload {
     /// No bytes.
-    pub const EMPTY: Self = Self { first: Bytes::new(), rest: VecDeque::new(), rest_len: 0 };
+    pub const EMPTY: Self = Self { first: Bytes::new(), rest: None };
 
     /// Bytes in all pieces.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.first.len() + self.rest_len
+        self.first.len() + self.rest.as_ref().map_or(0, |rest| rest.len)
     }
 
     /// True when there is not one byte.
@@ -169,22 +187,24 @@ impl Payload {
         } else if self.first.is_empty() {
             self.first = bytes;
         } else {
-            self.rest_len += bytes.len();
-            self.rest.push_back(bytes);
+            let rest = self.rest.get_or_insert_default();
+            rest.len += bytes.len();
+            rest.pieces.push_back(bytes);
         }
     }
 
     /// Appends all pieces of `other`.
     pub fn append(&mut self, other: Self) {
         self.push(other.first);
-        for bytes in other.rest {
+        for bytes in other.rest.into_iter().flat_map(|rest| rest.pieces) {
             self.push(bytes);
         }
     }
 
     /// The pieces in order, none of them empty.
     pub fn chunks(&self) -> impl Iterator<Item = &Bytes> + '_ {
-        core::iter::once(&self.first).filter(|bytes| !bytes.is_empty()).chain(&self.rest)
+        let rest = self.rest.iter().flat_map(|rest| &rest.pieces);
+        core::iter::once(&self.first).filter(|bytes| !bytes.is_empty()).chain(rest)
     }
 
     /// Takes the first piece out.
@@ -192,21 +212,19 @@ impl Payload {
         if self.first.is_empty() {
             return None;
         }
-        let next = self.rest.pop_front().unwrap_or_default();
-        self.rest_len -= next.len();
+        let next = self.rest.as_deref_mut().and_then(Rest::pop_front).unwrap_or_default();
         Some(core::mem::replace(&mut self.first, next))
     }
 
     /// Takes the last piece out.
     pub fn pop_back(&mut self) -> Option<Bytes> {
-        match self.rest.pop_back() {
-            Some(bytes) => {
-                self.rest_len -= bytes.len();
-                Some(bytes)
-            }
-            None if self.first.is_empty() => None,
-            None => Some(core::mem::take(&mut self.first)),
+        if let Some(rest) = &mut self.rest
+            && let Some(bytes) = rest.pieces.pop_back()
+        {
+            rest.len -= bytes.len();
+            return Some(bytes);
         }
+        if self.first.is_empty() { None } else { Some(core::mem::take(&mut self.first)) }
     }
 
     /// Drops `count` bytes from the front, or all when there are fewer.
@@ -225,19 +243,19 @@ impl Payload {
     pub fn truncate(&mut self, len: usize) {
         if len <= self.first.len() {
             self.first.truncate(len);
-            self.rest.clear();
-            self.rest_len = 0;
+            self.rest = None;
             return;
         }
         while self.len() > len {
             let excess = self.len() - len;
-            let last = self.rest.back_mut().expect("more bytes than `first` has are in `rest`");
+            let rest = self.rest.as_deref_mut().expect("more bytes than `first` has are in `rest`");
+            let last = rest.pieces.back_mut().expect("its length is not zero");
             if last.len() > excess {
                 last.truncate(last.len() - excess);
-                self.rest_len -= excess;
+                rest.len -= excess;
             } else {
-                self.rest_len -= last.len();
-                self.rest.pop_back();
+                rest.len -= last.len();
+                rest.pieces.pop_back();
             }
         }
     }
@@ -280,7 +298,7 @@ impl Payload {
 
 impl From<Bytes> for Payload {
     fn from(first: Bytes) -> Self {
-        Self { first, rest: VecDeque::new(), rest_len: 0 }
+        Self { first, rest: None }
     }
 }
 

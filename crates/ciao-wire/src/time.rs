@@ -65,12 +65,17 @@ impl Instant {
     }
 }
 
+/// The nanoseconds of `duration`, at most `u64::MAX`. In 64 bits, because every packet asks several times.
+const fn whole_nanos(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(duration.subsec_nanos() as u64)
+}
+
 impl Add<Duration> for Instant {
     type Output = Self;
 
     /// Saturates at [`Instant::NEVER`].
     fn add(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)))
+        Self(self.0.saturating_add(whole_nanos(duration)))
     }
 }
 
@@ -85,7 +90,7 @@ impl Sub<Duration> for Instant {
 
     /// Saturates at [`Instant::ZERO`].
     fn sub(self, duration: Duration) -> Self {
-        Self(self.0.saturating_sub(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)))
+        Self(self.0.saturating_sub(whole_nanos(duration)))
     }
 }
 

@@ -187,7 +187,7 @@ pub const fn next_state(state: TcpState, cause: Cause) -> Option<TcpState> {
         (FinWait1, Cause::FinAcknowledged) => FinWait2,
         (LastAck, Cause::FinAcknowledged) => Closed,
 
-        (FinWait1 | FinWait2 | Closing | LastAck, Cause::OrphanExpired) => Closed,
+        (SynReceived | FinWait1 | FinWait2 | Closing | LastAck, Cause::OrphanExpired) => Closed,
         (
             TimeWait,
             Cause::TimeWaitExpired | Cause::TimeWaitReused | Cause::ResetReceived | Cause::Aborted,

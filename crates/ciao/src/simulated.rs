@@ -288,8 +288,8 @@ impl World {
                 self.move_clock(now, next.at());
                 self.happen(&state, next);
             }
-            _ if now.as_nanos() % TICK.as_nanos() as u64 != 0 => {
-                self.move_clock(now, Instant::from_millis(now.as_millis() + 1));
+            _ if now != Instant::from_millis(now.as_millis()) => {
+                self.move_clock(now, Instant::from_millis(now.as_millis()) + TICK);
             }
             Some(next) => sleep_until_tick(&mut state, next.at()),
             None => {}

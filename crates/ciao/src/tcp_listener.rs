@@ -113,6 +113,7 @@ impl Drop for TcpListener {
             if let Some(index) = shard.listeners.iter().position(|id| *id == self.id) {
                 shard.listeners.swap_remove(index);
                 shard.host.tcp_close_listener(now, self.id);
+                shard.waits.release(Place::Accept(self.id));
             }
         });
     }

@@ -10,20 +10,26 @@ use crate::tcp_listener::TcpListener;
 use crate::tcp_stream::TcpStream;
 use ciao_stack::{ConnectRequest, IpOptions, ListenRequest};
 use ciao_tcp::config::{KeepAlive, SocketOptions};
-use std::cell::Cell;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// A TCP socket that neither connects nor listens yet.
 #[derive(Debug)]
 pub struct TcpSocket {
     stack: Stack,
-    local: Cell<SocketAddr>,
-    options: Cell<SocketOptions>,
-    ip: Cell<IpOptions>,
-    linger: Cell<Option<Duration>>,
-    reuseaddr: Cell<bool>,
+    settings: Mutex<Settings>,
+}
+
+/// What it was told.
+#[derive(Clone, Copy, Debug)]
+struct Settings {
+    local: SocketAddr,
+    options: SocketOptions,
+    ip: IpOptions,
+    linger: Option<Duration>,
+    reuseaddr: bool,
 }
 
 /// A TTL that can be put into a packet.
@@ -48,14 +54,22 @@ impl Stack {
 
 impl TcpSocket {
     fn on(stack: &Stack, local: SocketAddr) -> Self {
-        Self {
-            stack: stack.clone(),
-            local: Cell::new(local),
-            options: Cell::new(stack.shared().lock().host.config().tcp.socket),
-            ip: Cell::default(),
-            linger: Cell::default(),
-            reuseaddr: Cell::new(true),
-        }
+        let settings = Settings {
+            local,
+            options: stack.shared().lock().host.config().tcp.socket,
+            ip: IpOptions::default(),
+            linger: None,
+            reuseaddr: true,
+        };
+        Self { stack: stack.clone(), settings: Mutex::new(settings) }
+    }
+
+    fn settings(&self) -> Settings {
+        *self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Settings)) {
+        change(&mut self.settings.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// A socket for IPv4 on the stack that was entered last ([`Stack::enter`]).
@@ -79,13 +93,13 @@ impl TcpSocket {
     /// # Errors
     /// [`io::ErrorKind::InvalidInput`] when the address is of the other version.
     pub fn bind(&self, addr: SocketAddr) -> io::Result<()> {
-        if addr.is_ipv4() != self.local.get().is_ipv4() {
+        if addr.is_ipv4() != self.settings().local.is_ipv4() {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 "the address is of the other IP version",
             ));
         }
-        self.local.set(addr);
+        self.change(|settings| settings.local = addr);
         Ok(())
     }
 
@@ -95,15 +109,15 @@ impl TcpSocket {
     /// As [`Stack::connect`], and [`io::ErrorKind::AddrInUse`] or [`io::ErrorKind::AddrNotAvailable`] for
     /// the local end.
     pub async fn connect(self, addr: SocketAddr) -> io::Result<TcpStream> {
+        let Settings { local, options, ip, linger, .. } = self.settings();
         let request = ConnectRequest {
-            local: Some(self.local.get()).filter(|local| local.port() != 0 || !local.ip().is_unspecified()),
+            local: Some(local).filter(|local| local.port() != 0 || !local.ip().is_unspecified()),
             remote: addr,
-            options: self.options.get(),
-            ip: self.ip.get(),
+            options,
+            ip,
         };
-        let Self { stack, linger, .. } = self;
-        let stream = stack.connect_with(request).await?;
-        stream.set_linger(linger.get())?;
+        let stream = self.stack.connect_with(request).await?;
+        stream.set_linger(linger)?;
         Ok(stream)
     }
 
@@ -112,12 +126,9 @@ impl TcpSocket {
     /// # Errors
     /// As [`Stack::listen`].
     pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
-        self.stack.listen_with(ListenRequest {
-            backlog: usize::try_from(backlog.max(1)).unwrap_or(usize::MAX),
-            options: self.options.get(),
-            ip: self.ip.get(),
-            ..ListenRequest::at(self.local.get())
-        })
+        let Settings { local, options, ip, .. } = self.settings();
+        let backlog = usize::try_from(backlog.max(1)).unwrap_or(usize::MAX);
+        self.stack.listen_with(ListenRequest { backlog, options, ip, ..ListenRequest::at(local) })
     }
 
     /// The local end as [`Self::bind`] was told it.
@@ -125,7 +136,7 @@ impl TcpSocket {
     /// # Errors
     /// None; the signature is tokio's.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.local.get())
+        Ok(self.settings().local)
     }
 
     /// Nothing can have happened to it yet.
@@ -139,14 +150,12 @@ impl TcpSocket {
     /// All options.
     #[must_use]
     pub fn options(&self) -> SocketOptions {
-        self.options.get()
+        self.settings().options
     }
 
     /// Changes options.
     pub fn change_options(&self, change: impl FnOnce(&mut SocketOptions)) {
-        let mut options = self.options.get();
-        change(&mut options);
-        self.options.set(options);
+        self.change(|settings| change(&mut settings.options));
     }
 }
 
@@ -160,18 +169,18 @@ impl TcpSocket {
 
     /// An idle peer is asked whether it is still there.
     pub fn keepalive(&self) -> io::Result<bool> {
-        Ok(self.options.get().keep_alive.is_some())
+        Ok(self.settings().options.keep_alive.is_some())
     }
 
     /// Remembered, without effect: TIME-WAIT never keeps an address.
     pub fn set_reuseaddr(&self, reuseaddr: bool) -> io::Result<()> {
-        self.reuseaddr.set(reuseaddr);
+        self.change(|settings| settings.reuseaddr = reuseaddr);
         Ok(())
     }
 
     /// What [`Self::set_reuseaddr`] was told; true before.
     pub fn reuseaddr(&self) -> io::Result<bool> {
-        Ok(self.reuseaddr.get())
+        Ok(self.settings().reuseaddr)
     }
 
     /// Most bytes that wait to be sent or acknowledged. Exact: Linux doubles it.
@@ -183,7 +192,7 @@ impl TcpSocket {
     /// Most bytes that wait to be sent or acknowledged.
     pub fn send_buffer_size(&self) -> io::Result<u32> {
         let default = || self.stack.shared().lock().host.config().tcp.send_buffer_bytes;
-        Ok(self.options.get().send_buffer_bytes.unwrap_or_else(default))
+        Ok(self.settings().options.send_buffer_bytes.unwrap_or_else(default))
     }
 
     /// Most bytes that wait to be read; it decides the window scale. Exact: Linux doubles it.
@@ -195,12 +204,12 @@ impl TcpSocket {
     /// Most bytes that wait to be read.
     pub fn recv_buffer_size(&self) -> io::Result<u32> {
         let default = || self.stack.shared().lock().host.config().tcp.receive_buffer_bytes;
-        Ok(self.options.get().receive_buffer_bytes.unwrap_or_else(default))
+        Ok(self.settings().options.receive_buffer_bytes.unwrap_or_else(default))
     }
 
     /// `Some(ZERO)`: RST when the connection is dropped. Else FIN in the background, whatever the duration.
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
-        self.linger.set(linger);
+        self.change(|settings| settings.linger = linger);
         self.change_options(|options| options.zero_linger = linger == Some(Duration::ZERO));
         Ok(())
     }
@@ -212,7 +221,7 @@ impl TcpSocket {
 
     /// What [`Self::set_linger`] was told.
     pub fn linger(&self) -> io::Result<Option<Duration>> {
-        Ok(self.linger.get())
+        Ok(self.settings().linger)
     }
 
     /// Turns Nagle's algorithm off or on.
@@ -223,7 +232,7 @@ impl TcpSocket {
 
     /// Nagle's algorithm is off.
     pub fn nodelay(&self) -> io::Result<bool> {
-        Ok(self.options.get().nodelay)
+        Ok(self.settings().options.nodelay)
     }
 
     /// Sets the DiffServ code point, the upper six bits of `tos`. The lower two are ECN's and belong to the
@@ -232,13 +241,13 @@ impl TcpSocket {
     pub fn set_tos_v4(&self, tos: u32) -> io::Result<()> {
         let tos = u8::try_from(tos)
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "a type of service is at most 255"))?;
-        self.ip.set(IpOptions { dscp: tos >> 2, ..self.ip.get() });
+        self.change(|settings| settings.ip.dscp = tos >> 2);
         Ok(())
     }
 
     /// The type of service byte, ECN's bits zero.
     pub fn tos_v4(&self) -> io::Result<u32> {
-        Ok(u32::from(self.ip.get().dscp) << 2)
+        Ok(u32::from(self.settings().ip.dscp) << 2)
     }
 
     /// As [`Self::set_tos_v4`], for IPv6's traffic class.
@@ -254,12 +263,13 @@ impl TcpSocket {
     /// TTL, or hop limit, of the packets.
     pub fn ttl(&self) -> io::Result<u32> {
         let default = || self.stack.shared().lock().host.config().hop_limit;
-        Ok(u32::from(self.ip.get().hop_limit.unwrap_or_else(default)))
+        Ok(u32::from(self.settings().ip.hop_limit.unwrap_or_else(default)))
     }
 
     /// Sets the TTL, or hop limit: [`io::ErrorKind::InvalidInput`] outside 1 to 255.
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        self.ip.set(IpOptions { hop_limit: Some(hop_limit(ttl)?), ..self.ip.get() });
+        let hop_limit = hop_limit(ttl)?;
+        self.change(|settings| settings.ip.hop_limit = Some(hop_limit));
         Ok(())
     }
 }

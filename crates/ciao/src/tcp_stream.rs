@@ -586,3 +586,21 @@ impl Drop for TcpStream {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{TcpListener, TcpSocket, UdpSocket};
+
+    #[test]
+    fn the_types_may_be_sent_and_shared_as_tokios_may() {
+        fn sent_and_shared<T: Send + Sync + Unpin>() {}
+        sent_and_shared::<TcpStream>();
+        sent_and_shared::<OwnedReadHalf>();
+        sent_and_shared::<OwnedWriteHalf>();
+        sent_and_shared::<TcpListener>();
+        sent_and_shared::<UdpSocket>();
+        sent_and_shared::<crate::Stack>();
+        sent_and_shared::<TcpSocket>();
+    }
+}

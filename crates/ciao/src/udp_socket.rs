@@ -209,6 +209,7 @@ impl Drop for UdpSocket {
         self.shared.call(|shard, _| {
             if shard.end.is_none() {
                 shard.host.udp_close(self.id);
+                shard.waits.release(Place::UdpRead(self.id));
             }
         });
     }

@@ -149,6 +149,11 @@ impl WaitTable {
         *self.tcp(id) = TcpEntry::default();
     }
 
+    /// Forgets who waited at `place`, which its owner gave back.
+    pub(crate) fn release(&mut self, place: Place) {
+        *self.line(place) = Line::default();
+    }
+
     /// Registers `waker` at `place`.
     pub(crate) fn register(&mut self, place: Place, keep: Keep, waker: &Waker) {
         self.line(place).register(keep, waker);
@@ -173,5 +178,70 @@ impl WaitTable {
         for line in self.accept.iter_mut().chain(&mut self.udp).chain([&mut self.drained]) {
             line.wake(woken);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::task::Wake;
+
+    #[derive(Default)]
+    struct Count(AtomicU32);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn task() -> (Arc<Count>, Waker) {
+        let count = Arc::new(Count::default());
+        (Arc::clone(&count), Waker::from(count))
+    }
+
+    fn wake(table: &mut WaitTable) {
+        let mut woken = Vec::new();
+        table.wake(Place::Drained, &mut woken);
+        woken.into_iter().for_each(Waker::wake);
+    }
+
+    #[test]
+    fn the_slot_wakes_the_last_task_and_the_list_wakes_all_once() {
+        let mut table = WaitTable::default();
+        let tasks: Vec<_> = (0..4).map(|_| task()).collect();
+        for (_, waker) in &tasks[..2] {
+            table.register(Place::Drained, Keep::InSlot, waker);
+        }
+        for (_, waker) in &tasks[2..] {
+            let ticket = table.ticket();
+            table.register(Place::Drained, Keep::InList(ticket), waker);
+            table.register(Place::Drained, Keep::InList(ticket), waker);
+        }
+        wake(&mut table);
+        wake(&mut table);
+        let counts: Vec<_> = tasks.iter().map(|(count, _)| count.0.load(Ordering::Relaxed)).collect();
+        assert_eq!(counts, [0, 1, 1, 1]);
+    }
+
+    #[test]
+    fn who_left_the_list_is_not_woken_and_leaves_nothing_behind() {
+        let mut table = WaitTable::default();
+        let (count, waker) = task();
+        let ticket = table.ticket();
+        table.register(Place::Drained, Keep::InList(ticket), &waker);
+        table.forget(Place::Drained, ticket);
+        assert!(table.drained.list.is_none());
+        wake(&mut table);
+        assert_eq!(count.0.load(Ordering::Relaxed), 0);
+        drop(waker);
+        assert_eq!(Arc::strong_count(&count), 1);
+    }
+
+    #[test]
+    fn what_is_kept_of_an_idle_socket_is_one_cache_line() {
+        assert_eq!(size_of::<TcpEntry>(), 64);
     }
 }

@@ -19,4 +19,5 @@
 
 pub mod body;
 pub mod client;
+pub mod files;
 pub mod server;

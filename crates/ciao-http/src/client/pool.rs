@@ -112,6 +112,8 @@ impl<C: Connect> Pool<C> {
         finish(result, origin, reused, None)
     }
 
+    // hyper closes a connection on which bytes come that answer nothing.
+    // RFC 9112 §9.2 9112-9.2
     async fn send_in_turn(
         &self,
         target: &Target,

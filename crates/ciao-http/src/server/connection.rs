@@ -56,6 +56,7 @@ enum Stillness {
     NotDrained,
 }
 
+// RFC 9112 §9.5 9112-9.5
 /// When, and why, a connection with this progress is ended if nothing changes.
 fn deadline(progress: &Progress, config: &ServerConfig) -> (Instant, Stillness) {
     if let Some(since) = progress.write_blocked_since {
@@ -168,7 +169,12 @@ fn refused(why: &'static str, version: http::Version) -> Response<body::Body> {
     response
 }
 
-/// hyper with our limits; every builder has a timer.
+/// hyper with our limits; every builder has a timer. Left as hyper has it: `pipeline_flush`, which loses
+/// the automatic 400 when it is on. One request is served at a time on HTTP/1, its unread body is never
+/// taken for the next request, and what the version and Connection say decides whether there is a next one.
+// RFC 9112 §9 9112-9.3a, 9112-9.3b, 9112-9.3.2, 9112-9.6a, RFC 9112 §6.1 9112-6.1a,
+// RFC 1945 §1.3 1945-1, RFC 1945 §3.1 1945-3.1, RFC 9112 §C.2.2 1945-D,
+// RFC 9110 §15.5 9110-15, RFC 9113 §5.2.2 9113-5.2.2, RFC 9113 §10.5 H2-DRIBBLE
 fn builder(config: &ServerConfig) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
@@ -215,6 +221,7 @@ pub(crate) async fn run<Io, S, B>(
         // A peer that also reads nothing must not hold us: this wait has its end like the others.
         let _answered = timeout(config.linger.idle, io.write_all(REQUEST_TIMEOUT)).await;
     }
+    // RFC 9113 §5.4.1 9113-5.4
     if ended != Ended::Still(Stillness::WriteBlocked) {
         closing::close(&mut io, config.linger).await;
     }
@@ -288,6 +295,7 @@ where
             }
             Step::Over(Some(error)) => return Ended::Failed(with_sources(&*error)),
             Step::Still(Stillness::Busy) => {}
+            // RFC 9113 §6.8 9113-6.8a
             Step::Still(Stillness::Idle) => {
                 goodbye = Some(Instant::now());
                 connection.as_mut().graceful_shutdown();

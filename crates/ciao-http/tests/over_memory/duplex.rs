@@ -15,12 +15,16 @@ use std::{
 use bytes::Bytes;
 use ciao_http::{
     body::{self, Body},
+    files::Files,
     server::{Accept, AccessRecord, Drained, ServerConfig, ServerEvent, serve},
 };
 use http::{Request, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::BodyExt as _;
-use hyper::{body::Incoming, service::service_fn};
+use hyper::{
+    body::Incoming,
+    service::{Service, service_fn},
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex},
     sync::mpsc,
@@ -63,14 +67,30 @@ impl Server {
         Server::with(config())
     }
 
-    pub(crate) fn with(mut config: ServerConfig) -> Server {
+    pub(crate) fn with(config: ServerConfig) -> Server {
+        Server::of(service_fn(answer), config)
+    }
+
+    /// A server of files.
+    pub(crate) fn of_files(files: Files, config: ServerConfig) -> Server {
+        let service = service_fn(move |request: Request<Incoming>| {
+            let files = files.clone();
+            async move { Ok::<_, Infallible>(files.answer(&request).await) }
+        });
+        Server::of(service, config)
+    }
+
+    fn of<S>(service: S, mut config: ServerConfig) -> Server
+    where
+        S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send>,
+        S: Clone + Send + 'static,
+    {
         let (connections, listener) = mpsc::unbounded_channel();
         let shutdown = CancellationToken::new();
         let events = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&events);
         config.observer = Some(Arc::new(move |event| seen.lock().unwrap().push(event)));
-        let task =
-            tokio::spawn(serve(MemoryListener(listener), service_fn(answer), config, shutdown.clone()));
+        let task = tokio::spawn(serve(MemoryListener(listener), service, config, shutdown.clone()));
         Server { connections, shutdown, task, events }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ciao_http::{
     client::{Client, HttpVersion},
-    server::ServerConfig,
+    server::{ServerConfig, ServerEvent},
 };
 use http_body_util::BodyExt as _;
 use tokio::{
@@ -52,14 +52,14 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 /// GET of a path of up to 126 bytes, from HPACK's static table and one literal.
-fn get_fields(path: &str) -> Vec<u8> {
+fn fields_of_a_request(path: &str) -> Vec<u8> {
     let mut fields = vec![0x82, 0x86, 0x41, 1, b'a', 0x04, u8::try_from(path.len()).unwrap()];
     fields.extend(path.as_bytes());
     fields
 }
 
 fn get(stream: u32, path: &str) -> Vec<u8> {
-    frame(HEADERS, END_HEADERS | END_STREAM, stream, &get_fields(path))
+    frame(HEADERS, END_HEADERS | END_STREAM, stream, &fields_of_a_request(path))
 }
 
 /// A frame that came.
@@ -162,7 +162,7 @@ async fn unknown_frames_and_flags_are_ignored() {
     let mut peer = Peer::open(&server).await;
     peer.send(&frame(0xee, 0xff, 0, b"unknown")).await;
     peer.send(&frame(PING, 0xf0, 0, b"12345678")).await;
-    peer.send(&frame(HEADERS, END_HEADERS | END_STREAM | 0xc2 & 0x82, 1, &get_fields("/a"))).await;
+    peer.send(&frame(HEADERS, END_HEADERS | END_STREAM | 0xc2 & 0x82, 1, &fields_of_a_request("/a"))).await;
     let frames = peer.receive_until(|frame| frame.kind == DATA && frame.flags & END_STREAM != 0).await;
     assert!(frames.iter().all(|frame| frame.error().is_none()), "{frames:?}");
 }
@@ -238,7 +238,7 @@ async fn data_never_exceeds_the_windows_and_a_window_too_large_is_an_error() {
     assert_eq!(errors_after(&too_large).await, [(GOAWAY, FLOW_CONTROL_ERROR)]);
 }
 
-// RFC 9113 §6.5.3 9113-6.5.3; RFC 9113 §6.7 9113-6.7
+// RFC 9113 §6.5.3 9113-6.5.3, RFC 9113 §6.7 9113-6.7
 #[tokio::test(start_paused = true)]
 async fn each_settings_is_acknowledged_once_and_each_ping_answered_with_its_data() {
     let server = Server::start();
@@ -263,8 +263,8 @@ async fn malformed_requests_are_stream_errors_and_never_reach_the_service() {
     let server = Server::start();
     let mut peer = Peer::open(&server).await;
     let without_path = vec![0x82, 0x86, 0x41, 1, b'a'];
-    let pseudo_last = [get_fields("/last"), b"\x00\x01x\x01y\x82".to_vec()].concat();
-    let connection_field = [get_fields("/conn"), b"\x00\x0aconnection\x05close".to_vec()].concat();
+    let pseudo_last = [fields_of_a_request("/last"), b"\x00\x01x\x01y\x82".to_vec()].concat();
+    let connection_field = [fields_of_a_request("/conn"), b"\x00\x0aconnection\x05close".to_vec()].concat();
     for (number, fields) in [without_path, pseudo_last, connection_field].iter().enumerate() {
         let stream = 2 * u32::try_from(number).unwrap() + 1;
         peer.send(&frame(HEADERS, END_HEADERS | END_STREAM, stream, fields)).await;
@@ -329,7 +329,7 @@ async fn shutdown_announces_itself_before_it_names_the_last_stream() {
     assert_eq!(server.targets(), ["/just-in-time", "/wait/1000"]);
 }
 
-// RFC 9113 §6.8 9113-6.8b; RFC 9113 §8.7 9113-8.7
+// RFC 9113 §6.8 9113-6.8b, RFC 9113 §8.7 9113-8.7
 #[tokio::test(start_paused = true)]
 async fn a_client_opens_a_new_connection_after_goaway() {
     let first = Server::start();
@@ -402,7 +402,7 @@ async fn provoking_resets_without_end_ends_the_connection() {
 // RFC 9113 §10.5 H2-CONTINUATION
 #[tokio::test(start_paused = true)]
 async fn endless_continuation_ends_the_connection() {
-    let mut bytes = frame(HEADERS, END_STREAM, 1, &get_fields("/a"));
+    let mut bytes = frame(HEADERS, END_STREAM, 1, &fields_of_a_request("/a"));
     let literal = [b"\x00\x01x\x7f\x80\x01".to_vec(), vec![b'y'; 255]].concat();
     for _ in 0..200 {
         bytes.extend(frame(CONTINUATION, 0, 1, &literal));
@@ -414,7 +414,7 @@ async fn endless_continuation_ends_the_connection() {
 // RFC 9113 §10.5 H2-EMPTYDATA
 #[tokio::test(start_paused = true)]
 async fn empty_data_without_end_ends_the_connection() {
-    let mut bytes = frame(HEADERS, END_HEADERS, 1, &get_fields("/wait/100000"));
+    let mut bytes = frame(HEADERS, END_HEADERS, 1, &fields_of_a_request("/wait/100000"));
     bytes.extend(frame(DATA, 0, 1, b"").repeat(3000));
     let errors = errors_after(&bytes).await;
     assert_eq!(errors.last(), Some(&(GOAWAY, ENHANCE_YOUR_CALM)));
@@ -445,7 +445,7 @@ async fn a_small_block_that_decodes_to_a_large_list_ends_the_connection() {
     let server = Server::start();
     let mut peer = Peer::open(&server).await;
     // One field of 4,000 bytes put into the table, then named 200 times by one byte each: 800 kB decoded.
-    let mut fields = get_fields("/bomb");
+    let mut fields = fields_of_a_request("/bomb");
     fields.extend(b"\x40\x01x\x7f\xa1\x1e");
     fields.extend(vec![b'y'; 4000]);
     fields.extend(vec![0xbe; 200]);
@@ -453,4 +453,25 @@ async fn a_small_block_that_decodes_to_a_large_list_ends_the_connection() {
     let errors: Vec<_> = peer.receive_all().await.iter().filter_map(Received::error).collect();
     assert_eq!(errors, [(GOAWAY, ENHANCE_YOUR_CALM)]);
     assert!(server.targets().is_empty());
+}
+
+// RFC 9113 §10.5 H2-DRIBBLE
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_opens_its_windows_and_reads_nothing_makes_us_hold_little() {
+    let server = Server::start();
+    let mut peer = Peer::open(&server).await;
+    let largest = 0x7fff_ffff_u32 - 65_535;
+    peer.send(&frame(SETTINGS, 0, 0, &[&[0, 4][..], &largest.to_be_bytes()].concat())).await;
+    peer.send(&frame(WINDOW_UPDATE, 0, 0, &largest.to_be_bytes())).await;
+    for number in 0..100 {
+        peer.send(&get(2 * number + 1, "/stream/100000000")).await;
+    }
+    // Nothing is read until the server gives the peer up.
+    while !server.events.lock().unwrap().iter().any(|event| matches!(event, ServerEvent::Closed { .. })) {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let records = server.records();
+    assert_eq!(records.len(), 100);
+    let held: u64 = records.iter().map(|record| record.body_bytes).sum();
+    assert!(held <= 100 * (64 * 1024 + 10_000) + 1_000_000, "{held} bytes for 100 streams");
 }

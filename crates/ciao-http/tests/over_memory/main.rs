@@ -4,6 +4,7 @@
 
 mod client;
 mod duplex;
+mod files;
 mod http2;
 mod server_http1;
 mod smuggling;

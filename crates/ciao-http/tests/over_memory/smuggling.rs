@@ -147,7 +147,7 @@ fn chunks() -> Vec<Case> {
     cases
 }
 
-// RFC 9112 §5.1 9112-5.1; RFC 9112 §5.2 9112-5.2; RFC 9112 §2.2 9112-2.2
+// RFC 9112 §5.1 9112-5.1, RFC 9112 §5.2 9112-5.2, RFC 9112 §2.2 9112-2.2
 fn lines() -> Vec<Case> {
     [
         "GET /a HTTP/1.1\r\nhost : a\r\n\r\n",

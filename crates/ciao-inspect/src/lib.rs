@@ -5,7 +5,15 @@
 //!
 //! | question | file |
 //! |---|---|
+//! | What happened on each connection, told from both ends at once? | [`history`] |
+//! | Which HTTP messages and frames does a byte stream hold? | [`http`] |
+//! | Which TCP segment does a packet carry? | [`packet`] |
 //! | How is a capture file read and written? | [`pcapng`] |
 #![forbid(unsafe_code)]
 
+pub mod history;
+pub mod http;
+pub mod packet;
 pub mod pcapng;
+
+pub use history::{Connection, Side, Vantage};

@@ -426,7 +426,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn written(packets: &[(u64, Direction, u64, Vec<String>, Vec<u8>)]) -> Vec<u8> {
+    type Written = (u64, Direction, u64, Vec<String>, Vec<u8>);
+
+    fn written(packets: &[Written]) -> Vec<u8> {
         let mut writer = Writer::new(Vec::new(), "test").unwrap();
         writer.names([(IpAddr::from([10, 0, 0, 1]), "server")]).unwrap();
         let interface = writer.interface(&Interface { name: "server", description: "" }).unwrap();
@@ -437,7 +439,7 @@ mod tests {
         writer.finish().unwrap()
     }
 
-    fn a_packet() -> impl Strategy<Value = (u64, Direction, u64, Vec<String>, Vec<u8>)> {
+    fn a_packet() -> impl Strategy<Value = Written> {
         let direction = prop_oneof![Just(Direction::Inbound), Just(Direction::Outbound)];
         let bytes = proptest::collection::vec(any::<u8>(), 0..40).prop_map(|mut bytes| {
             bytes.insert(0, 0x45);

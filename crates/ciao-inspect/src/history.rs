@@ -1,8 +1,9 @@
 //! What happened on each connection, told from both ends at once?
 //!
-//! A [`Connection`] is made of the records of one or two hosts, joined by the number that a packet keeps from its sender to
-//! its receiver, or of a capture. How: `history/build.rs`. What is not recorded is inferred from the segments, and marked
-//! so: `history/infer.rs`. Which HTTP messages a segment carries: [`crate::http`].
+//! A [`Connection`] is made of the records of one or two hosts, joined by the number that a packet keeps from
+//! its sender to its receiver, or of a capture. How: `history/build.rs`. What is not recorded is inferred
+//! from the segments, and marked so: `history/infer.rs`. Which HTTP messages a segment carries:
+//! [`crate::http`].
 
 mod build;
 mod infer;
@@ -142,7 +143,7 @@ pub struct Segment {
     pub transmission: Option<Transmission>,
     /// Its sequence numbers, or some of them, had been sent before.
     pub is_repeat: bool,
-    /// Why the receiver dropped it.
+    /// Why the receiver dropped the first copy of it.
     pub drop: Option<Drop>,
     /// The HTTP messages and frames in it.
     pub carries: Vec<Carried>,
@@ -238,7 +239,12 @@ pub enum EventKind {
     /// A segment arrived: index into [`Connection::segments`].
     Arrived(usize),
     /// The segment that had just arrived was dropped, or its data.
-    Dropped(usize),
+    Dropped {
+        /// Index into [`Connection::segments`].
+        segment: usize,
+        /// Why.
+        drop: Drop,
+    },
     /// The state changed.
     Moved {
         /// Before.
@@ -250,6 +256,8 @@ pub enum EventKind {
     },
     /// A timer ran out.
     Fired(Timer),
+    /// TIME-WAIT began, or began anew, and will last until then.
+    TimeWaitSet(Instant),
     /// The application called.
     Called(Call),
     /// A round trip was measured.

@@ -1,7 +1,8 @@
 //! Which HTTP messages and frames does a byte stream hold, and where does each begin and end?
 //!
-//! A read-only bystander: it takes the bytes of both directions in order and answers with [`Element`]s. HTTP/1.x is in
-//! [`one`], HTTP/2 in [`two`]; what is neither gives no elements. Nothing is kept but what is shown.
+//! A read-only bystander: it takes the bytes of both directions in order and answers with [`Element`]s.
+//! HTTP/1.x is in [`one`], HTTP/2 in [`two`]; what is neither gives no elements. Nothing is kept but what is
+//! shown.
 
 pub mod one;
 pub mod two;
@@ -189,6 +190,7 @@ pub(crate) fn printable(text: &[u8], most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
     use proptest::prelude::*;
 
     #[test]
@@ -220,7 +222,7 @@ mod tests {
         #[test]
         fn any_bytes_are_read_without_panic(
             preface in any::<bool>(),
-            pieces in proptest::collection::vec((any::<bool>(), proptest::collection::vec(any::<u8>(), 0..60)), 0..20),
+            pieces in vec((any::<bool>(), vec(any::<u8>(), 0..60)), 0..20),
         ) {
             let mut reader = Reader::default();
             if preface {

@@ -7,13 +7,19 @@
 //! |---|---|
 //! | What happened on each connection, told from both ends at once? | [`history`] |
 //! | Which HTTP messages and frames does a byte stream hold? | [`http`] |
+//! | How does a connection look as text? | [`ladder`] |
+//! | How is coloured text held until it is printed? | [`page`] |
 //! | Which TCP segment does a packet carry? | [`packet`] |
 //! | How is a capture file read and written? | [`pcapng`] |
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+mod fixture;
 pub mod history;
 pub mod http;
+pub mod ladder;
 pub mod packet;
+pub mod page;
 pub mod pcapng;
 
 pub use history::{Connection, Side, Vantage};

@@ -20,7 +20,8 @@ pub struct TcpPacket {
     pub payload: Payload,
     /// Data bytes on the wire; more than `payload` has where the capture cut the packet.
     pub payload_len: u32,
-    /// Bytes of the packet, IP header included; of a super-segment, all that the wire carries with each one's headers.
+    /// Bytes of the packet, IP header included; of a super-segment, all that the wire carries with each one's
+    /// headers.
     pub wire_bytes: u64,
     /// Segments of the wire that this stands for.
     pub count: u32,
@@ -47,7 +48,8 @@ impl TcpPacket {
         if packet.head.is_empty() {
             payload.advance(headers_len);
         }
-        // A super-segment above 64 KiB does not fit the length field; a frame may have padding behind the packet.
+        // A super-segment above 64 KiB does not fit the length field; a frame may have padding behind the
+        // packet.
         let stated_len = ip.total_len().saturating_sub(headers_len);
         let payload_len = if packet.segment_size > 0 { payload.len() } else { stated_len };
         payload.truncate(payload_len);

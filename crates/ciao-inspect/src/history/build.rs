@@ -1,7 +1,7 @@
 //! How do records and captured packets become connections?
 //!
-//! [`Builder`] takes what was observed in the order of time. A packet belongs to the latest connection of its addresses and
-//! ports; a SYN with a new first sequence number begins the next one.
+//! [`Builder`] takes what was observed in the order of time. A packet belongs to the latest connection of its
+//! addresses and ports; a SYN with a new first sequence number begins the next one.
 
 use super::infer;
 use super::{
@@ -10,16 +10,21 @@ use super::{
 use crate::packet::TcpPacket;
 use crate::pcapng::{Capture, Direction};
 use ciao_stack::{ConnectionId, HostTraceEvent, Opening, TraceRecord};
-use ciao_tcp::{TcpState, TraceEvent, Transmission};
+use ciao_tcp::{TcpState, Timer, TraceEvent, Transmission};
 use ciao_wire::{Instant, SeqNum};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// Makes connections of the records of hosts. Two hosts that talked with each other give both ends of each connection.
+/// Makes connections of the records of hosts. Two hosts that talked with each other give both ends of each
+/// connection.
 #[must_use]
 pub fn from_hosts(vantages: &[Vantage<'_>]) -> Vec<Connection> {
     let mut builder = Builder::default();
+    for vantage in vantages {
+        let local = vantage.records.iter().filter_map(local_address);
+        builder.hosts.extend(local.map(|address| (address, (vantage.name.to_owned(), Observed::Traced))));
+    }
     for (vantage, record) in merge(vantages) {
         builder.record(vantage, vantages[vantage].name, record);
     }
@@ -80,8 +85,19 @@ struct Place<'a> {
 /// Addresses and ports of both ends, the smaller first.
 type Tuple = (SocketAddr, SocketAddr);
 
+/// The address of the host that made a record, where the record tells.
+fn local_address(record: &TraceRecord) -> Option<IpAddr> {
+    match &record.event {
+        HostTraceEvent::Opened { local, .. } => Some(local.ip()),
+        HostTraceEvent::PacketSent { packet, .. } => Some(TcpPacket::parse(packet)?.source.ip()),
+        _ => None,
+    }
+}
+
 #[derive(Default)]
 struct Builder {
+    /// Name and vantage point of each address that is known to be observed before its first packet is.
+    hosts: BTreeMap<IpAddr, (String, Observed)>,
     drafts: Vec<Draft>,
     /// The latest connection of each pair of ends.
     latest: BTreeMap<Tuple, usize>,
@@ -287,7 +303,13 @@ impl Builder {
     fn begin(&mut self, left: SocketAddr, right: SocketAddr) -> usize {
         let tuple = tuple(left, right);
         let incarnation = self.latest.get(&tuple).map_or(1, |&d| self.drafts[d].connection.incarnation + 1);
-        self.drafts.push(Draft::new(left, right, incarnation));
+        let mut draft = Draft::new(left, right, incarnation);
+        for end in &mut draft.connection.ends.0 {
+            if let Some((name, observed)) = self.hosts.get(&end.address.ip()) {
+                (end.name, end.observed) = (name.clone(), *observed);
+            }
+        }
+        self.drafts.push(draft);
         self.latest.insert(tuple, self.drafts.len() - 1);
         self.drafts.len() - 1
     }
@@ -372,15 +394,15 @@ impl Builder {
     }
 
     fn dropped(&mut self, at: Instant, vantage: usize, drop: Drop) {
-        let Some(&(draft, segment)) = self.last_arrival.get(&vantage) else { return };
+        // The connection's own reason comes first and says more than the host's.
+        let Some((draft, segment)) = self.last_arrival.remove(&vantage) else { return };
         let draft = &mut self.drafts[draft];
         let dropped = &mut draft.connection.segments[segment];
         let side = !dropped.from;
-        // The connection's own reason comes first and says more than the host's.
-        if dropped.drop.is_none() {
+        if dropped.arrivals.len() == 1 {
             dropped.drop = Some(drop);
-            draft.event(at, side, EventKind::Dropped(segment));
         }
+        draft.event(at, side, EventKind::Dropped { segment, drop });
     }
 
     /// Which way a packet of a capture without directions went: it is taken as seen at the end that opened.
@@ -410,6 +432,7 @@ impl Draft {
                 return;
             }
             TraceEvent::TimerFired(timer) => EventKind::Fired(timer),
+            TraceEvent::TimerSet { timer: Timer::TimeWait, at: until } => EventKind::TimeWaitSet(until),
             TraceEvent::Called(call) => EventKind::Called(call),
             TraceEvent::RttSampled { rtt, rto, .. } => EventKind::RttSampled { rtt, rto },
             TraceEvent::Congestion { cwnd_bytes, ssthresh_bytes, flight_bytes } => {
@@ -424,8 +447,8 @@ impl Draft {
         self.event(at, side, kind);
     }
 
-    /// The sent segment that a packet without a number is: the oldest equal one that has not arrived, else the latest
-    /// equal one.
+    /// The sent segment that a packet without a number is: the oldest equal one that has not arrived, else
+    /// the latest equal one.
     fn same_segment(&self, from: Side, packet: &TcpPacket) -> Option<usize> {
         if self.connection.ends[from].observed == Observed::FromPeer {
             return None;
@@ -477,7 +500,12 @@ impl Draft {
             }
         }
         for side in Side::BOTH {
-            let first = self.connection.ends[side].first_state;
+            let end = &mut self.connection.ends[side];
+            if end.observed == Observed::Traced {
+                // A host that recorded nothing of this connection has none.
+                end.first_state.get_or_insert(TcpState::Closed);
+            }
+            let first = end.first_state;
             let unknown = self.connection.events.iter_mut().take_while(|event| event.states[side].is_none());
             unknown.for_each(|event| event.states[side] = first);
         }

@@ -1,7 +1,8 @@
 //! Which state is an end in that recorded nothing but its packets, or was seen by its peer alone?
 //!
-//! The segments tell: each is taken through [`next_state`], so that no move is inferred that the diagram does not have. What
-//! an end is sent is taken as arrived when it was seen to arrive or, where that end was not observed, at once.
+//! The segments tell: each is taken through [`next_state`], so that no move is inferred that the diagram does
+//! not have. What an end is sent is taken as arrived when it was seen to arrive or, where that end was not
+//! observed, at once.
 
 use super::build::Draft;
 use super::{Observed, Side};
@@ -72,7 +73,8 @@ fn fin_end(draft: &Draft, side: Side) -> Option<i64> {
     segments.find(|segment| segment.from == side && segment.header.flags.fin()).map(super::Segment::end)
 }
 
-/// Moves `side` if its state is not recorded and the diagram has the move; a first state that nothing tells is `assumed`.
+/// Moves `side` if its state is not recorded and the diagram has the move; a first state that nothing tells
+/// is `assumed`.
 fn infer(draft: &mut Draft, at: Instant, side: Side, assumed: TcpState, cause: Cause) {
     if draft.connection.ends[side].observed == Observed::Traced {
         return;

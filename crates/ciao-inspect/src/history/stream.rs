@@ -1,7 +1,7 @@
 //! Which HTTP messages does each segment carry?
 //!
-//! The data of each direction is put in order once, whichever transmission brought it, and read by [`crate::http`]; then
-//! each segment is told which elements its range touches.
+//! The data of each direction is put in order once, whichever transmission brought it, and read by
+//! [`crate::http`]; then each segment is told which elements its range touches.
 
 use super::{Connection, Pair, Segment, Side};
 use crate::http::{Carried, Element, Reader};

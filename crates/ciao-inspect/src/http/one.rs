@@ -1,13 +1,14 @@
 //! Where do the messages of HTTP/1.0 and HTTP/1.1 begin and end?
 //!
-//! Source: RFC 9112 §6.3 for the length of a body. Header fields are read by `httparse`; what is kept of them is what is
-//! shown. Bodies are counted, not kept.
+//! Source: RFC 9112 §6.3 for the length of a body. Header fields are read by `httparse`; what is kept of them
+//! is what is shown. Bodies are counted, not kept.
 
 use super::{Element, End, Kind, byte_count, printable};
 use crate::history::{Pair, Side};
 use std::collections::VecDeque;
 
-/// Longest start line and header fields that are read; what is longer is taken as no HTTP. Servers allow 8–64 KiB.
+/// Longest start line and header fields that are read; what is longer is taken as no HTTP. Servers allow 8–64
+/// KiB.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// Most header fields that are read, as hyper allows.
 const MAX_FIELDS: usize = 100;
@@ -17,7 +18,8 @@ const MAX_SHOWN: usize = 60;
 /// Both directions of a connection.
 #[derive(Debug, Default)]
 pub struct Exchange {
-    /// Methods of requests that were not answered yet: whether a response has a body depends on its request's.
+    /// Methods of requests that were not answered yet: whether a response has a body depends on its
+    /// request's.
     unanswered: VecDeque<Method>,
     directions: Pair<Direction>,
 }

@@ -1,6 +1,7 @@
 //! Which frames of HTTP/2 does a stream of bytes hold?
 //!
-//! Source: RFC 9113 §4 and §6; header blocks (RFC 7541) are decoded by `loona-hpack`. Bodies are counted, not kept.
+//! Source: RFC 9113 §4 and §6; header blocks (RFC 7541) are decoded by `loona-hpack`. Bodies are counted, not
+//! kept.
 
 use super::{Element, End, Kind, byte_count, printable};
 
@@ -8,7 +9,8 @@ use super::{Element, End, Kind, byte_count, printable};
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 const FRAME_HEADER_BYTES: usize = 9;
-/// Most bytes of a frame that are kept to be decoded; header blocks are shorter in practice, and the rest is shown by name.
+/// Most bytes of a frame that are kept to be decoded; header blocks are shorter in practice, and the rest is
+/// shown by name.
 const MAX_KEPT_BYTES: usize = 256 * 1024;
 /// Longest path or content type that is shown, in characters.
 const MAX_SHOWN: usize = 60;
@@ -146,8 +148,10 @@ impl Direction {
         let (kind, text, end) = match frame.kind {
             0x0 => (Kind::Body, format!("body {}", byte_count(frame.len as u64)), end),
             0x1 => {
-                return self
-                    .header_frame(frame, unpadded(flags, payload, if flags & PRIORITY != 0 { 5 } else { 0 }));
+                return self.header_frame(
+                    frame,
+                    unpadded(flags, payload, if flags & PRIORITY != 0 { 5 } else { 0 }),
+                );
             }
             0x3 => (Kind::Control, format!("RST_STREAM {}", error_name(payload, 0)), End::Complete),
             0x4 if flags & ACK != 0 => (Kind::Control, "SETTINGS ack".to_owned(), End::Complete),
@@ -200,8 +204,8 @@ impl Direction {
         }
     }
 
-    /// Decodes the header block and gives its element the text that says what it is. After a block that cannot be
-    /// decoded the decoder's table is unknown, so later ones stay `HEADERS`.
+    /// Decodes the header block and gives its element the text that says what it is. After a block that
+    /// cannot be decoded the decoder's table is unknown, so later ones stay `HEADERS`.
     fn end_of_block(&mut self, frame_kind: u8) {
         let Some(decoder) = &mut self.decoder else { return };
         let Ok(fields) = decoder.decode(&self.block) else {
@@ -307,6 +311,8 @@ fn error_name(payload: &[u8], at: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
         let mut bytes = u32::try_from(payload.len()).unwrap().to_be_bytes()[1..].to_vec();
@@ -365,6 +371,15 @@ mod tests {
         let shown = shown(&bytes, 100, Direction::server());
         assert_eq!(shown[0], ("200 text/css, 1.2 kB (stream 3)".to_owned(), End::Open));
         assert_eq!(shown[1], ("body 1.2 kB (stream 3)".to_owned(), End::Complete));
+    }
+
+    proptest! {
+        #[test]
+        fn any_header_block_is_decoded_without_panic(block in vec(any::<u8>(), 0..200)) {
+            let mut direction = Direction::server();
+            direction.push(&frame(1, END_HEADERS, 1, &block));
+            prop_assert_eq!(direction.take_elements().len(), 1);
+        }
     }
 
     #[test]

@@ -1,0 +1,216 @@
+//! What is said under a row: why each state changed, what each side knows, which direction is shut, why
+//! TIME-WAIT waits?
+
+use super::draw::Sheet;
+use super::explain::{Knowledge, Known, Shut, time_wait_ends};
+use super::rows::{Leg, Note, Row, What};
+use crate::history::{Drop, Segment, Side};
+use crate::page::{Line, Tone};
+use ciao_tcp::TcpState;
+use ciao_wire::Instant;
+use std::time::Duration;
+
+/// Lines under a row: under the left state, between the lanes, under the right state.
+#[derive(Default)]
+pub(super) struct Notes {
+    pub(super) sides: [Vec<Line>; 2],
+    pub(super) middle: Vec<Line>,
+}
+
+impl Notes {
+    pub(super) fn between(&mut self, tone: Tone, text: impl Into<String>) {
+        self.middle.push(Line::of(tone, text));
+    }
+
+    fn under(&mut self, side: Side, tone: Tone, text: impl Into<String>) {
+        self.sides[side as usize].push(Line::of(tone, text));
+    }
+}
+
+impl Sheet<'_> {
+    /// Why the state of each end changed, and which timers fired.
+    pub(super) fn state_notes(row: &Row, notes: &mut Notes) {
+        for side in Side::BOTH {
+            for note in &row.notes[side] {
+                match note {
+                    Note::Moved { cause, .. } => notes.under(side, Tone::Plain, cause.name()),
+                    Note::Fired(timer) => notes.under(side, Tone::Retransmit, timer.name()),
+                }
+            }
+        }
+    }
+
+    /// What of a segment stands under its arrow.
+    pub(super) fn segment_notes(
+        &self,
+        segment: &Segment,
+        messages: Vec<String>,
+        dropped: Option<Drop>,
+        notes: &mut Notes,
+    ) {
+        for message in messages {
+            notes.between(Tone::Data, message);
+        }
+        let options = &segment.header.options;
+        if segment.header.flags.syn() {
+            notes.between(Tone::Quiet, syn_options(segment));
+        }
+        if !options.sack.is_empty() {
+            notes.between(Tone::Sack, format!("SACK, has arrived: {}", sack_text(segment)));
+        }
+        if let Some(drop) = &dropped {
+            self.drop_notes(segment.from, drop, notes);
+        }
+    }
+
+    fn drop_notes(&self, from: Side, drop: &Drop, notes: &mut Notes) {
+        notes.between(Tone::Lost, format!("✗ dropped by {}: {drop}", self.name(!from)));
+        notes.between(Tone::Quiet, format!("  {}", drop.rule()));
+    }
+
+    /// What the row teaches: the opening, the closing, TIME-WAIT.
+    pub(super) fn explain(&self, row: &Row, waits: Option<(Side, Instant)>, notes: &mut Notes) {
+        if let What::Segment(index, _) = row.what {
+            let segment = &self.connection.segments[index];
+            let knew = row.before.knowledge;
+            let opens = segment.header.flags.syn() || knew != row.after.knowledge;
+            if opens && Side::BOTH.iter().any(|&side| knew[side] != Knowledge::ALL) {
+                self.knowledge(row, notes);
+            }
+            if row.before.shut != row.after.shut {
+                self.shut(row, segment, notes);
+            }
+        }
+        if let Some((side, until)) = waits {
+            self.time_wait(row, side, until, notes);
+        }
+    }
+
+    fn knowledge(&self, row: &Row, notes: &mut Notes) {
+        let mark = |known: Known| match known {
+            Known::NotYet => '?',
+            Known::Works => '✓',
+        };
+        for side in Side::BOTH {
+            let Knowledge { heard, was_heard } = row.after.knowledge[side];
+            let changed = row.before.knowledge[side] != row.after.knowledge[side];
+            let tone = if changed { Tone::Open } else { Tone::Quiet };
+            let (heard, was_heard) = (mark(heard), mark(was_heard));
+            notes.under(side, tone, format!("own  send {was_heard} receive {heard}"));
+            notes.under(side, tone, format!("peer send {heard} receive {was_heard}"));
+            let (before, after) = (row.before.knowledge[side], row.after.knowledge[side]);
+            let (me, other) = (self.name(side), self.name(!side));
+            let hears = before.heard != after.heard;
+            let was_heard = before.was_heard != after.was_heard;
+            let learned = match (hears, was_heard) {
+                (true, true) => format!("{me} hears {other}, and that it was heard"),
+                (true, false) => format!("{me} hears {other}"),
+                (false, true) => format!("{me} learns that it was heard"),
+                (false, false) => continue,
+            };
+            notes.between(Tone::Open, learned);
+        }
+    }
+
+    fn shut(&self, row: &Row, segment: &Segment, notes: &mut Notes) {
+        let shut = row.after.shut;
+        if Side::BOTH.iter().any(|&side| shut[side] == Shut::Reset) {
+            notes.between(Tone::Close, "RST: both directions end at once,");
+            notes.between(Tone::Close, "nothing is waited for");
+            return;
+        }
+        if Side::BOTH.iter().all(|&side| shut[side] == Shut::Acknowledged) {
+            notes.between(Tone::Close, "both directions are shut and acknowledged");
+            return;
+        }
+        let is_lost = segment.arrivals.is_empty();
+        for side in Side::BOTH {
+            let arrow = match side {
+                Side::Left => "──▶",
+                Side::Right => "◀──",
+            };
+            let name = self.name(side);
+            let said = match shut[side] {
+                Shut::Open => format!("open: {name} may still send"),
+                Shut::Sent if is_lost && segment.from == side => {
+                    format!("{} does not know yet", self.name(!side))
+                }
+                Shut::Sent => format!("FIN on its way: {name} sends no more"),
+                Shut::Arrived => format!("shut: {name} sends no more"),
+                Shut::Acknowledged => "shut and acknowledged".to_owned(),
+                Shut::Reset => continue,
+            };
+            let tone = if shut[side] == Shut::Open { Tone::Data } else { Tone::Close };
+            notes.between(tone, format!("{arrow} {said}"));
+        }
+    }
+
+    fn time_wait(&self, row: &Row, side: Side, until: Instant, notes: &mut Notes) {
+        let name = self.name(side);
+        let entered = row.at[side].unwrap_or(until);
+        let wait = duration_text(until.since(entered));
+        notes.between(Tone::Close, format!("{name} waits in TIME-WAIT, 2 MSL = {wait}:"));
+        notes.between(Tone::Plain, "· if its last ACK is lost, the FIN comes again and must be answered");
+        notes.between(Tone::Plain, "· old segments die before a new connection may use the same ports");
+    }
+
+    /// For each row the end whose TIME-WAIT is to be explained there: with the first segment that it sends in
+    /// it, or where it enters it, if it sends none.
+    pub(super) fn waits(&self, rows: &[Row]) -> Vec<Option<(Side, Instant)>> {
+        let mut waits = vec![None; rows.len()];
+        for side in Side::BOTH {
+            let is_in = |row: &&Row| row.states[side] == Some(TcpState::TimeWait);
+            let sends = rows.iter().position(|row| {
+                matches!(row.what, What::Segment(index, Leg::Whole | Leg::Departs)
+                    if self.connection.segments[index].from == side && is_in(&row))
+            });
+            let enters = || rows.iter().position(|row| is_in(&row) && row.at[side].is_some());
+            let Some(explained) = sends.or_else(enters) else { continue };
+            let entered = rows[explained].at[side].unwrap_or(Instant::ZERO);
+            waits[explained] = time_wait_ends(self.connection, side, entered).map(|until| (side, until));
+        }
+        waits
+    }
+}
+
+/// `MSS 1460 · SACK · timestamps · window ×128`.
+fn syn_options(segment: &Segment) -> String {
+    let options = &segment.header.options;
+    let mut said = Vec::new();
+    if let Some(mss) = options.mss {
+        said.push(format!("MSS {mss}"));
+    }
+    if options.sack_permitted {
+        said.push("SACK".to_owned());
+    }
+    if options.timestamps.is_some() {
+        said.push("timestamps".to_owned());
+    }
+    if let Some(shift) = options.window_scale {
+        said.push(format!("window ×{}", 1_u32 << shift.min(14)));
+    }
+    if said.is_empty() { "no options".to_owned() } else { said.join(" · ") }
+}
+
+/// `2921–4381, 5841–7301`, counted from the SYN as SEQ and ACK are.
+fn sack_text(segment: &Segment) -> String {
+    let ack = segment.ack.unwrap_or(0);
+    let relative = |number: ciao_wire::SeqNum| ack + i64::from(number.offset_from(segment.header.ack));
+    let blocks = segment.header.options.sack.as_slice().iter();
+    blocks
+        .map(|block| format!("{}–{}", relative(block.start), relative(block.end) - 1))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// `60 s`, `1.5 s`, `200 ms`.
+pub(super) fn duration_text(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    if millis < 1_000 {
+        format!("{millis} ms")
+    } else if millis.is_multiple_of(1_000) {
+        format!("{} s", millis / 1_000)
+    } else {
+        format!("{:.1} s", duration.as_secs_f64())
+    }
+}

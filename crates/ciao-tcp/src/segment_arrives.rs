@@ -45,6 +45,10 @@ impl Connection {
         self.check_ack(now, &segment)?;
         self.check_urgent(&segment);
         let fin = fin_number(&segment);
+        if fin.is_some() {
+            // The peer has said all: nothing is gained by acknowledging it before our answer is known.
+            self.owed.quick_acks = 0;
+        }
         self.take_text(now, &mut segment)?;
         self.take_fin(now, fin);
         Ok(())

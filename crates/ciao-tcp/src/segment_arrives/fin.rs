@@ -1,4 +1,7 @@
 //! Eighth: FIN (RFC 9293 §3.10.7.4): the peer will send nothing more.
+//!
+//! The acknowledgment of a FIN waits for the application as long as that of data does, as in Linux: when it
+//! closes at once, our FIN carries it and the close takes three segments, not four.
 
 use crate::connection::{Connection, Raise};
 use crate::state::{Cause, TcpState};
@@ -12,7 +15,11 @@ impl Connection {
                 return;
             }
             self.rcv.fin = Some(fin);
-            self.owed.acknowledge_now();
+            if self.state == TcpState::Established && fin == self.rcv.nxt {
+                self.delay_ack(now);
+            } else {
+                self.owed.acknowledge_now();
+            }
         }
         if self.rcv.fin == Some(self.rcv.nxt) && !self.peer_has_closed() {
             self.rcv.fin = None;

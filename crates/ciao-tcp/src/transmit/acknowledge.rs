@@ -22,7 +22,14 @@ impl Connection {
         let two_segments = 2 * u32::from(self.owed.largest_received);
         if self.owed.quick_acks > 0 || self.options.quickack || unacknowledged >= two_segments {
             self.owed.acknowledge_now();
-        } else if self.owed.ack == OwedAck::No {
+        } else {
+            self.delay_ack(now);
+        }
+    }
+
+    /// An acknowledgment goes out with the next data, or after the delay.
+    pub(crate) fn delay_ack(&mut self, now: Instant) {
+        if self.owed.ack == OwedAck::No {
             self.owed.ack = OwedAck::Delayed;
             self.set_timer(Timer::DelayedAck, now + self.config.delayed_ack);
         }

@@ -124,11 +124,15 @@ impl Connection {
         u32::from(segment.header.window) << shift
     }
 
-    /// True when the window of `segment` is not older than the one we have.
+    /// True when the window of `segment` is not older than the one we have. A segment that acknowledges more
+    /// is newer whatever its number, a retransmission for one: SND.WND counts from SND.UNA, so with the old
+    /// window its right edge would move on and we would send what the peer has no room for. RFC 9293
+    /// §3.10.7.4 looks at the numbers alone; Linux and BSD look at both.
     fn window_is_newer(&self, segment: &Segment) -> bool {
         let (seq, ack) = (segment.header.seq, segment.header.ack);
-        ack.at_or_after(self.snd.una)
-            && (seq.after(self.snd.wl1) || (seq == self.snd.wl1 && ack.at_or_after(self.snd.wl2)))
+        ack.after(self.snd.una)
+            || ack == self.snd.una
+                && (seq.after(self.snd.wl1) || (seq == self.snd.wl1 && ack.at_or_after(self.snd.wl2)))
     }
 
     /// Takes over the peer's window.

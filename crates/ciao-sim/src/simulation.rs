@@ -8,7 +8,7 @@ use crate::network::{Network, PortId};
 use crate::random::Random;
 use crate::watcher::Watcher;
 use ciao_stack::{Host, HostConfig, InterfaceConfig, InterfaceId};
-use ciao_wire::Instant;
+use ciao_wire::{Instant, Sum};
 use std::time::Duration;
 
 /// Wake-ups of one host at one moment that are more than any host needs: it spins.
@@ -55,6 +55,7 @@ pub struct Simulation {
     owners: Vec<(HostId, InterfaceId)>,
     watcher: Watcher,
     wakeups_at_once: u32,
+    digest: u64,
 }
 
 impl Simulation {
@@ -69,6 +70,7 @@ impl Simulation {
             owners: Vec::new(),
             watcher: Watcher::default(),
             wakeups_at_once: 0,
+            digest: 0,
         }
     }
 
@@ -130,9 +132,15 @@ impl Simulation {
         &self.network
     }
 
+    /// The port behind a host's `interface`.
+    #[must_use]
+    pub fn port(&self, id: HostId, interface: InterfaceId) -> PortId {
+        self.nodes[id.0].ports[usize::from(interface.0)]
+    }
+
     /// Changes what a host's packets meet from now on, through its `interface`.
     pub fn configure(&mut self, id: HostId, interface: InterfaceId, config: LinkConfig) {
-        let port = self.nodes[id.0].ports[usize::from(interface.0)];
+        let port = self.port(id, interface);
         self.network.configure(port, config);
     }
 
@@ -190,8 +198,17 @@ impl Simulation {
             if let Err(rule) = self.watcher.check(self.now, &packet, usize::from(mtu)) {
                 self.fail(&rule);
             }
+            let sum = Sum::ZERO.add_bytes(packet.head.as_slice()).add_payload(&packet.payload).fold();
+            self.digest =
+                mixed(mixed(self.digest, self.now.as_nanos()), (packet.len() as u64) << 16 | u64::from(sum));
             self.network.transmit(self.now, port, packet);
         }
+    }
+
+    /// A number of all packets sent so far and their times: equal for equal runs.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        self.digest
     }
 
     /// Ends the run: says what is wrong, the seed that shows it again, and the last packets.
@@ -202,4 +219,9 @@ impl Simulation {
         let packets = self.watcher.last_packets();
         panic!("seed {:#x}, at {}: {what}\n{packets}", self.seed, self.now);
     }
+}
+
+/// A step of a hash that only has to tell runs apart (the multiplier is that of splitmix64).
+fn mixed(hash: u64, word: u64) -> u64 {
+    (hash ^ word).wrapping_mul(0xbf58_476d_1ce4_e5b9).rotate_left(27)
 }

@@ -87,7 +87,7 @@ impl Watcher {
             let known = self.flows.get(&(from, to)).is_some_and(|flow| flow.begins_with(seen.tcp.seq));
             if !known {
                 self.flows.insert((from, to), Flow::new(seen));
-                if let Some(reverse) = reverse.as_mut().filter(|_| !flags.ack()) {
+                if let Some(reverse) = reverse.as_mut() {
                     reverse.peer_began_anew();
                 }
             }

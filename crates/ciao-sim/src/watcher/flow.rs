@@ -50,8 +50,8 @@ impl Flow {
         self.iss == iss && !self.is_stale
     }
 
-    /// The other end sent a SYN of a new connection. In a simultaneous open this end has not acknowledged
-    /// anything yet, and its SYN belongs to the same connection.
+    /// The other end sent a SYN of a new connection. When this end has not acknowledged anything yet, its own
+    /// SYN belongs to the same one.
     pub(super) fn peer_began_anew(&mut self) {
         self.is_stale |= self.ack.is_some();
     }
@@ -120,6 +120,7 @@ impl Flow {
             return Err(format!("{} leaves a gap behind {}", tcp.seq, self.end));
         }
         if let Some(edge) = reverse.and_then(|reverse| reverse.right_edge)
+            && !data.is_empty()
             && data_end.after(edge + PROBE_BYTES)
         {
             return Err(format!("data up to {data_end} exceeds the window, which ends at {edge}"));
@@ -128,7 +129,7 @@ impl Flow {
             Some(fin) if tcp.flags.fin() && data_end != fin => {
                 return Err(format!("FIN moved from {fin} to {data_end}"));
             }
-            Some(fin) if data_end.after(fin) => {
+            Some(fin) if !data.is_empty() && data_end.after(fin) => {
                 return Err(format!("data up to {data_end} behind the FIN at {fin}"));
             }
             None if tcp.flags.fin() => {
@@ -174,9 +175,11 @@ impl Flow {
             _ => 0,
         };
         let edge = tcp.ack + (u32::from(tcp.window) << shift);
+        // RFC 7323 §2.4: what the field cannot say for its scale may be missing from the edge.
+        let rounding = (1 << shift) - 1;
         // Once the peer's FIN is acknowledged, no window means anything.
         let is_over = reverse.fin.is_some_and(|fin| tcp.ack.after(fin));
-        if let Some(before) = self.right_edge.filter(|before| edge.before(*before) && !is_over) {
+        if let Some(before) = self.right_edge.filter(|before| (edge + rounding).before(*before) && !is_over) {
             return Err(format!("the window's right edge went back from {before} to {edge}"));
         }
         self.right_edge = Some(self.right_edge.map_or(edge, |before| edge.latest(before)));

@@ -20,6 +20,7 @@ use std::ops::{Index, IndexMut, Not};
 use std::time::Duration;
 
 pub use build::{from_capture, from_hosts};
+pub(crate) use build::{local_address, merge};
 
 /// What one host recorded.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +57,7 @@ impl Not for Side {
 }
 
 /// One value for each end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Pair<T>(pub [T; 2]);
 
 impl<T> Index<Side> for Pair<T> {

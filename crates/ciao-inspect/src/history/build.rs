@@ -52,7 +52,7 @@ pub fn from_capture(capture: &Capture) -> Vec<Connection> {
 }
 
 /// All records in the order of time. Of two at the same instant, a packet's sending comes before its arrival.
-fn merge<'a>(vantages: &[Vantage<'a>]) -> Vec<(usize, &'a TraceRecord)> {
+pub(crate) fn merge<'a>(vantages: &[Vantage<'a>]) -> Vec<(usize, &'a TraceRecord)> {
     let mut heads = vec![0; vantages.len()];
     let mut sent = BTreeSet::new();
     let mut merged = Vec::new();
@@ -86,7 +86,7 @@ struct Place<'a> {
 type Tuple = (SocketAddr, SocketAddr);
 
 /// The address of the host that made a record, where the record tells.
-fn local_address(record: &TraceRecord) -> Option<IpAddr> {
+pub(crate) fn local_address(record: &TraceRecord) -> Option<IpAddr> {
     match &record.event {
         HostTraceEvent::Opened { local, .. } => Some(local.ip()),
         HostTraceEvent::PacketSent { packet, .. } => Some(TcpPacket::parse(packet)?.source.ip()),

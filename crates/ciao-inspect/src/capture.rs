@@ -13,7 +13,7 @@ use ciao_tcp::{Cause, TraceEvent, Transmission};
 use ciao_wire::checksum::pseudo_header;
 use ciao_wire::ip::{IpHeader, Protocol};
 use ciao_wire::{Checksum, Packet};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::IpAddr;
 
@@ -49,21 +49,23 @@ pub fn write<W: io::Write>(
 pub struct Recorder<W> {
     writer: Writer<W>,
     hosts: Vec<Host>,
+    /// Packets in the order of time, held back until it is known which comments belong to each.
+    held: VecDeque<Held>,
     start_nanos: u64,
 }
 
-/// What is held back of a host until it is known which comments belong to its last packet.
 #[derive(Debug)]
 struct Host {
     name: String,
     interface: InterfaceIndex,
-    last: Option<Held>,
-    /// What happened since, and belongs to the next packet.
+    /// What happened since the host's last packet, and belongs to its next one.
     pending: Vec<String>,
 }
 
 #[derive(Debug)]
 struct Held {
+    host: usize,
+    comments_are: Comments,
     at_nanos: u64,
     direction: Direction,
     packet: Packet,
@@ -86,10 +88,10 @@ impl<W: io::Write> Recorder<W> {
         let interface_of = |name: &&str| {
             let interface =
                 writer.interface(&Interface { name, description: "one end, as it saw it itself" })?;
-            Ok(Host { name: (*name).to_owned(), interface, last: None, pending: Vec::new() })
+            Ok(Host { name: (*name).to_owned(), interface, pending: Vec::new() })
         };
         let hosts = hosts.iter().map(interface_of).collect::<io::Result<_>>()?;
-        Ok(Self { writer, hosts, start_nanos })
+        Ok(Self { writer, hosts, held: VecDeque::new(), start_nanos })
     }
 
     /// Takes the next record of the host with this index.
@@ -101,7 +103,6 @@ impl<W: io::Write> Recorder<W> {
     /// When there is no such host.
     pub fn record(&mut self, host: usize, record: &TraceRecord) -> io::Result<()> {
         let at_nanos = self.start_nanos.saturating_add(record.at.as_nanos());
-        let state = &mut self.hosts[host];
         match &record.event {
             HostTraceEvent::PacketReceived { packet, .. } => {
                 self.hold(host, at_nanos, Direction::Inbound, packet)
@@ -110,13 +111,14 @@ impl<W: io::Write> Recorder<W> {
                 self.hold(host, at_nanos, Direction::Outbound, packet)
             }
             HostTraceEvent::PacketDropped { reason } => {
-                state.comment(at_nanos, Belongs::ToArrival, format!("dropped: {reason} ({})", reason.rule()));
+                let text = format!("{}: dropped: {reason} ({})", self.hosts[host].name, reason.rule());
+                self.comment(host, at_nanos, Belongs::ToArrival, text);
                 Ok(())
             }
             HostTraceEvent::Tcp(event) => {
                 if let Some((belongs, text)) = comment(event) {
-                    let text = format!("{}: {text}", state.name);
-                    state.comment(at_nanos, belongs, text);
+                    let text = format!("{}: {text}", self.hosts[host].name);
+                    self.comment(host, at_nanos, belongs, text);
                 }
                 Ok(())
             }
@@ -125,34 +127,26 @@ impl<W: io::Write> Recorder<W> {
     }
 
     fn hold(&mut self, host: usize, at_nanos: u64, direction: Direction, packet: &Packet) -> io::Result<()> {
-        let state = &mut self.hosts[host];
-        let comments = std::mem::take(&mut state.pending);
-        let held = Held { at_nanos, direction, packet: packet.clone(), comments };
-        match state.last.replace(held) {
-            Some(before) => write_held(&mut self.writer, state.interface, &before),
-            None => Ok(()),
+        if let Some(before) = self.last_of(host) {
+            before.comments_are = Comments::Complete;
         }
+        let comments = std::mem::take(&mut self.hosts[host].pending);
+        let (comments_are, packet) = (Comments::Open, packet.clone());
+        self.held.push_back(Held { host, comments_are, at_nanos, direction, packet, comments });
+        while self.held.front().is_some_and(|first| first.comments_are == Comments::Complete) {
+            let first = self.held.pop_front().expect("the loop has seen a first one");
+            self.write(&first)?;
+        }
+        Ok(())
     }
 
-    /// Writes what was held back and ends the file. What happened after the last packet becomes a comment of
-    /// it.
-    ///
-    /// # Errors
-    /// What the output answers.
-    pub fn finish(mut self) -> io::Result<W> {
-        for host in &mut self.hosts {
-            if let Some(mut last) = host.last.take() {
-                last.comments.extend(host.pending.drain(..).map(|text| format!("later: {text}")));
-                write_held(&mut self.writer, host.interface, &last)?;
-            }
-        }
-        self.writer.finish()
+    /// The packet of a host that may still be commented on.
+    fn last_of(&mut self, host: usize) -> Option<&mut Held> {
+        self.held.iter_mut().rfind(|held| held.host == host)
     }
-}
 
-impl Host {
-    fn comment(&mut self, at_nanos: u64, belongs: Belongs, text: String) {
-        match &mut self.last {
+    fn comment(&mut self, host: usize, at_nanos: u64, belongs: Belongs, text: String) {
+        match self.last_of(host) {
             Some(last)
                 if belongs == Belongs::ToArrival
                     && last.direction == Direction::Inbound
@@ -160,9 +154,45 @@ impl Host {
             {
                 last.comments.push(text);
             }
-            _ => self.pending.push(text),
+            _ => self.hosts[host].pending.push(text),
         }
     }
+
+    fn write(&mut self, held: &Held) -> io::Result<()> {
+        self.writer.packet(&EnhancedPacket {
+            interface: self.hosts[held.host].interface,
+            at_nanos: held.at_nanos,
+            direction: held.direction,
+            id: held.packet.id.0,
+            comments: &held.comments,
+            bytes: &whole(&held.packet),
+        })
+    }
+
+    /// Writes what was held back and ends the file. What happened after a host's last packet becomes a
+    /// comment of it.
+    ///
+    /// # Errors
+    /// What the output answers.
+    pub fn finish(mut self) -> io::Result<W> {
+        for host in 0..self.hosts.len() {
+            let later = std::mem::take(&mut self.hosts[host].pending);
+            if let Some(last) = self.last_of(host) {
+                last.comments.extend(later.into_iter().map(|text| format!("later: {text}")));
+            }
+        }
+        while let Some(held) = self.held.pop_front() {
+            self.write(&held)?;
+        }
+        self.writer.finish()
+    }
+}
+
+/// Whether more may be said of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Comments {
+    Open,
+    Complete,
 }
 
 /// Which packet a comment stands beside.
@@ -201,17 +231,6 @@ fn comment(event: &TraceEvent) -> Option<(Belongs, String)> {
         },
         TraceEvent::Ended(Some(error)) => (Belongs::ToArrival, error.to_string()),
         _ => return None,
-    })
-}
-
-fn write_held(writer: &mut Writer<impl io::Write>, interface: InterfaceIndex, held: &Held) -> io::Result<()> {
-    writer.packet(&EnhancedPacket {
-        interface,
-        at_nanos: held.at_nanos,
-        direction: held.direction,
-        id: held.packet.id.0,
-        comments: &held.comments,
-        bytes: &whole(&held.packet),
     })
 }
 
@@ -299,6 +318,13 @@ mod tests {
             let sum = pseudo_header(ip.source(), ip.destination(), Protocol::TCP, len).add_bytes(segment);
             assert!(sum.is_valid());
         }
+    }
+
+    #[test]
+    fn packets_of_two_hosts_are_in_the_order_of_time() {
+        let capture = file(&Side::BOTH);
+        assert!(capture.packets.is_sorted_by_key(|packet| packet.at_nanos));
+        assert_eq!(capture.packets.len(), 16);
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub fn ladder(connection: &Connection, options: &Options) -> Page {
 mod tests {
     use super::*;
     use crate::fixture::{A, F, P, R, S, Story};
-    use crate::history::Side;
+    use crate::history::{Side, Vantage, from_hosts};
     use ciao_stack::HostDropReason;
     use ciao_tcp::{Cause, DropReason, Timer, Transmission};
 
@@ -175,5 +175,17 @@ mod tests {
         let page = ladder(&story.connection(), &Options { width: 100, ..Options::default() });
         assert!(page.width() <= 100, "{}", page.plain());
         insta::assert_snapshot!(page.plain());
+    }
+
+    #[test]
+    fn one_vantage_point_alone_infers_the_other_end() {
+        let mut story = Story::default();
+        story.opens();
+        story.passes(Side::Left, 20, P | A, (1, 1), b"GET / HTTP/1.0\r\n\r\n");
+        story.passes(Side::Right, 30, P | A, (1, 19), b"HTTP/1.0 204 No Content\r\n\r\n");
+        story.closes(60, (19, 28));
+        let [left, _] = story.records();
+        let connections = from_hosts(&[Vantage { name: "ciao", records: &left }]);
+        insta::assert_snapshot!(ladder(&connections[0], &Options::default()).plain());
     }
 }

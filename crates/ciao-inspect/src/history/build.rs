@@ -118,6 +118,8 @@ pub(super) struct Draft {
     isn: Pair<Option<SeqNum>>,
     /// The end of what each end has sent, counted from its SYN.
     pub(super) sent_end: Pair<i64>,
+    /// The number behind the FIN of each end, counted from its SYN.
+    pub(super) fin_end: Pair<Option<i64>>,
     window_scale: Pair<Option<u8>>,
     opened: Pair<Option<Opening>>,
     /// What the next packets of each end are, as its connection said.
@@ -151,6 +153,7 @@ impl Draft {
             states: Pair::default(),
             isn: Pair::default(),
             sent_end: Pair::default(),
+            fin_end: Pair::default(),
             window_scale: Pair::default(),
             opened: Pair::default(),
             announced: Pair::default(),
@@ -203,6 +206,9 @@ impl Draft {
         let ack = flags.ack().then(|| self.relative(!from, packet.header.ack, packet.header.ack - 1));
         let is_repeat = sequence_len > 0 && seq >= 0 && seq < self.sent_end[from];
         self.sent_end[from] = self.sent_end[from].max(seq + i64::from(sequence_len));
+        if flags.fin() {
+            self.fin_end[from] = Some(seq + i64::from(sequence_len));
+        }
         if flags.syn() {
             self.window_scale[from] = packet.header.options.window_scale;
         }

@@ -22,7 +22,7 @@ pub(super) fn before_sending(draft: &mut Draft, at: Instant, segment: usize) {
         infer(draft, at, side, TcpState::Closed, Cause::Aborted);
         return;
     }
-    if ack.is_some_and(|ack| Some(ack) == fin_end(draft, !side)) {
+    if ack.is_some_and(|ack| Some(ack) == draft.fin_end[!side]) {
         infer(draft, at, side, TcpState::Established, Cause::FinReceived);
     }
     if flags.fin() {
@@ -43,7 +43,7 @@ pub(super) fn after_arrival(draft: &mut Draft, at: Instant, segment: usize) {
     received(draft, at, segment);
     let arrived = &draft.connection.segments[segment];
     let (receiver, sender_end) = (!arrived.from, arrived.end());
-    if arrived.header.flags.fin() && fin_end(draft, !receiver) == Some(sender_end) {
+    if arrived.header.flags.fin() && draft.fin_end[!receiver] == Some(sender_end) {
         infer(draft, at, receiver, TcpState::Established, Cause::FinReceived);
     }
 }
@@ -62,15 +62,9 @@ fn received(draft: &mut Draft, at: Instant, segment: usize) {
     if ack >= 1 {
         infer(draft, at, receiver, TcpState::Closed, Cause::SynAcknowledged);
     }
-    if Some(ack) == fin_end(draft, receiver) {
+    if Some(ack) == draft.fin_end[receiver] {
         infer(draft, at, receiver, TcpState::Closed, Cause::FinAcknowledged);
     }
-}
-
-/// The number behind the FIN that `side` has sent.
-fn fin_end(draft: &Draft, side: Side) -> Option<i64> {
-    let mut segments = draft.connection.segments.iter().rev();
-    segments.find(|segment| segment.from == side && segment.header.flags.fin()).map(super::Segment::end)
 }
 
 /// Moves `side` if its state is not recorded and the diagram has the move; a first state that nothing tells

@@ -9,7 +9,7 @@
 use super::notes::{Notes, duration_text};
 use super::rows::{Fold, Note, Row, What};
 use super::{Explanations, Options};
-use crate::history::{Connection, Segment, Side};
+use crate::history::{Connection, Observed, Segment, Side};
 use crate::http::byte_count;
 use crate::page::{Line, Page, Tone};
 use ciao_tcp::TcpState;
@@ -127,6 +127,12 @@ impl<'a> Sheet<'a> {
             }
         }
         page.push(line);
+        for side in Side::BOTH {
+            if self.connection.ends[side].observed != Observed::Traced {
+                let said = format!(" (states of {} are inferred from the segments)", self.name(side));
+                page.push(Line::of(Tone::Quiet, said));
+            }
+        }
     }
 
     fn row(&self, page: &mut Page, row: &Row, waits: Option<(Side, Instant)>) {

@@ -132,6 +132,10 @@ impl Endpoint {
 
     /// A segment arrives.
     pub fn handle_segment(&mut self, now: Instant, segment: Segment) {
+        if self.state() == TcpState::Closed && self.listening {
+            // The application may still hold the old connection; the host no longer looks there.
+            self.record = Record::Closed;
+        }
         match &mut self.record {
             Record::Closed if self.listening => self.in_listen(now, &segment),
             Record::Closed => self.send(now, answer_from_closed(&segment)),

@@ -22,6 +22,10 @@ pub(crate) struct Recovery {
     pub(crate) phase: Phase,
     /// Duplicate acknowledgments since SND.UNA last moved.
     pub(crate) duplicate_acks: u8,
+    /// SND.NXT when the first sign of a loss came. What is sent on such signs (limited transmit) is not in
+    /// the flight
+    /// that is halved.
+    pub(crate) sent_before_signs: Option<SeqNum>,
     /// The first retransmission of an episode goes out even when the pipe is full.
     pub(crate) retransmit_at_once: bool,
     /// What stopped us when we last had sent all that we could.
@@ -48,6 +52,7 @@ impl Recovery {
         Self {
             phase: Phase::Open,
             duplicate_acks: 0,
+            sent_before_signs: None,
             retransmit_at_once: false,
             limit: Limit::Other,
             data_sent_at: Instant::ZERO,
@@ -68,6 +73,7 @@ impl Connection {
     /// An acknowledgment moved SND.UNA to `ack`: ends an episode, or goes on to the next gap of it.
     pub(crate) fn recover_on_progress(&mut self, ack: SeqNum) {
         self.recovery.duplicate_acks = 0;
+        self.recovery.sent_before_signs = None;
         match self.recovery.phase {
             Phase::Open => {}
             Phase::Fast { point } | Phase::Timeout { point } if ack.at_or_after(point) => {
@@ -91,6 +97,17 @@ impl Connection {
         if self.sack || !is_duplicate {
             return;
         }
+        // RFC 5681 §3.2 5681-3i: each stands for a segment that left, and no more left than were sent before
+        // the loss
+        let segments_left = match self.recovery.phase {
+            Phase::Open => u32::from(u8::MAX),
+            Phase::Fast { point } => point.since(self.snd.una).div_ceil(u32::from(self.effective_mss())),
+            Phase::Timeout { .. } => 0,
+        };
+        if u32::from(self.recovery.duplicate_acks) >= segments_left {
+            return;
+        }
+        self.note_sign_of_loss();
         self.recovery.duplicate_acks = self.recovery.duplicate_acks.saturating_add(1);
         // RFC 5681 §3.2 5681-3g; RFC 6582 §4 6582-2
         let enough = self.recovery.duplicate_acks == DUPLICATE_ACK_THRESHOLD;
@@ -106,14 +123,19 @@ impl Connection {
         self.recovery.retransmit_at_once = true;
     }
 
+    /// A duplicate acknowledgment or a SACK block came: perhaps the first sign of a loss.
+    pub(crate) fn note_sign_of_loss(&mut self) {
+        self.recovery.sent_before_signs.get_or_insert(self.snd.nxt);
+    }
+
     /// Acknowledgments showed a loss: one reduction of the window for all that is outstanding now.
-    // RFC 5681 §3.2, RFC 6675 §5 6675-5a
+    // RFC 5681 §3.2, RFC 6675 §5 6675-5a: what limited transmit has sent is not counted
     pub(crate) fn enter_fast_recovery(&mut self) {
         let point = self.snd.nxt;
         self.recovery.phase = Phase::Fast { point };
         self.recovery.retransmit_at_once = true;
-        let outstanding = self.outstanding();
-        self.congestion.on_loss(outstanding);
+        let sent_before = self.recovery.sent_before_signs.unwrap_or(point);
+        self.congestion.on_loss(sent_before.since(self.snd.una));
         self.trace.record(|| TraceEvent::Recovery(Some(point)));
         self.record_congestion();
     }

@@ -85,8 +85,8 @@ impl Sent {
         self.records.push_back(record);
     }
 
-    /// Drops what lies before `una`, and answers the youngest send time of a wholly acknowledged range that
-    /// was sent only once.
+    /// Drops what lies before `una`, and answers the youngest send time of an acknowledged range that was
+    /// sent only once.
     // RFC 6298 §3 6298-3a: Karn's rule, no sample from what was sent twice
     pub(crate) fn acknowledge(&mut self, una: SeqNum) -> Option<Instant> {
         let mut sent_at = None;
@@ -101,6 +101,9 @@ impl Sent {
                 let gone = una.since(record.start);
                 record.start = una;
                 let fate = record.fate;
+                if record.transmissions == 1 && fate == Fate::InFlight {
+                    sent_at = Some(record.sent_at);
+                }
                 self.uncount(fate, gone);
             } else {
                 break;
@@ -253,7 +256,7 @@ mod tests {
     #[test]
     fn an_acknowledgment_cuts_through_a_record() {
         let mut sent = three_of_ten();
-        assert_eq!(sent.acknowledge(SeqNum(15)), Some(T0));
+        assert_eq!(sent.acknowledge(SeqNum(15)), Some(Instant::from_secs(1)));
         assert_eq!(layout(&sent), [(15, 20, Fate::InFlight), (20, 30, Fate::InFlight)]);
         assert_eq!(sent.in_flight(), 15);
         assert_eq!(sent.acknowledge(SeqNum(30)), Some(Instant::from_secs(2)));

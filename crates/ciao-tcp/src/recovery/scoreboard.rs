@@ -31,6 +31,7 @@ impl Connection {
         if news == 0 || matches!(self.recovery.phase, Phase::Timeout { .. }) {
             return;
         }
+        self.note_sign_of_loss();
         let Some(lost_before) = self.loss_boundary() else { return };
         let marked =
             self.sent.mark_lost(|record| record.transmissions == 1 && record.start.before(lost_before));

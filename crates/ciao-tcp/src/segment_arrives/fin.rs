@@ -15,7 +15,7 @@ impl Connection {
                 return;
             }
             self.rcv.fin = Some(fin);
-            if self.state == TcpState::Established && fin == self.rcv.nxt {
+            if self.state == TcpState::Established && fin == self.rcv.nxt && !self.options.quickack {
                 self.delay_ack(now);
             } else {
                 self.owed.acknowledge_now();

@@ -179,7 +179,8 @@ impl Connection {
         let transmission = self.recovery.transmission();
         let segment = self.build_range(now, start, offset, data, transmission);
         self.restart_retransmit_timer(now);
-        let reaches_the_end = start + data == self.send_buffer_end();
+        // The last bytes sent had PSH; what is held behind them does not take it away.
+        let reaches_the_end = start + data == self.send_buffer_end().earliest(self.snd.nxt);
         self.finish_range(segment, reaches_the_end, fin)
     }
 

@@ -313,7 +313,8 @@ impl Connection {
 
     /// Changes the state: the only place that does.
     ///
-    /// A move that [`next_state`] does not know is a fault of ours. It ends this connection, and stops a debug build.
+    /// A move that [`next_state`] does not know is a fault of ours. It ends this connection, and stops a
+    /// debug build.
     pub(crate) fn enter(&mut self, cause: Cause) {
         let from = self.state;
         let legal = next_state(from, cause);

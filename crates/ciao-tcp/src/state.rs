@@ -101,7 +101,7 @@ pub enum Cause {
     Aborted,
     /// Nothing was acknowledged for too long: R2, the user timeout, or keep-alive (RFC 9293 §3.8.3, §3.8.4).
     TimedOut,
-    /// An ICMP error said that there is no way (RFC 9293 §3.9.2.2).
+    /// An ICMP error said that there is no way, before there was a connection (RFC 9293 §3.9.2.2).
     Unreachable,
     /// Nobody holds the connection any more and the peer does not close either.
     OrphanExpired,
@@ -188,13 +188,11 @@ pub const fn next_state(state: TcpState, cause: Cause) -> Option<TcpState> {
         (LastAck, Cause::FinAcknowledged) => Closed,
 
         (SynReceived | FinWait1 | FinWait2 | Closing | LastAck, Cause::OrphanExpired) => Closed,
-        (
-            TimeWait,
-            Cause::TimeWaitExpired | Cause::TimeWaitReused | Cause::ResetReceived | Cause::Aborted,
-        ) => Closed,
+        (TimeWait, Cause::TimeWaitExpired | Cause::TimeWaitReused | Cause::Aborted) => Closed,
+        (SynSent, Cause::Unreachable) => Closed,
         (
             SynSent | SynReceived | Established | FinWait1 | FinWait2 | CloseWait | Closing | LastAck,
-            Cause::ResetReceived | Cause::Aborted | Cause::TimedOut | Cause::Unreachable,
+            Cause::ResetReceived | Cause::Aborted | Cause::TimedOut,
         ) => Closed,
         _ => return None,
     })

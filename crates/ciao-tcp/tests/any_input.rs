@@ -1,4 +1,5 @@
-//! Whatever comes, in whatever order: a connection neither panics nor forgets its timers, nor sends what it must not.
+//! Whatever comes, in whatever order: a connection neither panics nor forgets its timers, nor sends what it
+//! must not.
 
 use bytes::Bytes;
 use ciao_tcp::{

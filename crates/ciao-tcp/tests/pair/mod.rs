@@ -1,8 +1,6 @@
 //! Two connections joined by a link in virtual time. What the link does to each segment is said by its
 //! number, so that a test can walk through every loss there is.
 
-#![allow(dead_code, reason = "each test file uses the part that it needs")]
-
 use ciao_tcp::{
     Config, Connection, HalfOpen, HalfOpenAnswer, HalfOpenFate, Segment, SegmentOut, Setup, SocketOptions,
     TcpState, Timer, TraceEvent, Tracing,

@@ -12,6 +12,7 @@
 //! | Which request of which connection was that? | `server/access.rs`, `server/stream_ids.rs` |
 //! | How do a directory's files become responses? | [`files`] |
 //! | How does a client share connections, and when may it try again? | [`client`] |
+//! | How are Ciao's sockets used? | `sockets.rs` |
 //!
 //! Not here: TCP (`ciao-tcp`), sockets (`ciao`), the decoding of HTTP for display (`ciao-inspect`).
 
@@ -21,3 +22,4 @@ pub mod body;
 pub mod client;
 pub mod files;
 pub mod server;
+mod sockets;

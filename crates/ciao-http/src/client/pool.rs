@@ -28,9 +28,10 @@ use super::{
 };
 use crate::body::Body;
 
-/// Bytes that one HTTP/2 stream, and all of them together, may have under way to us.
-const STREAM_WINDOW_BYTES: u32 = 4 << 20;
-const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+/// Bytes that one HTTP/2 stream, and all of them together, may have under way to us. 128 streams that
+/// nobody reads do not hold up another one.
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 129 << 20;
 
 /// One exchange failed.
 pub(super) struct Failure {

@@ -29,7 +29,7 @@ impl Connection {
     }
 
     /// The window field of a segment sent now; moves the right edge.
-    // RFC 9293 §3.8.6 SHLD-14, RFC 7323 §2.3 7323-2e
+    // RFC 9293 §3.8.6 SHLD-14, MAY-8, RFC 7323 §2.3 7323-2e
     pub(crate) fn offer_window(&mut self) -> u16 {
         if self.edge_gain() >= self.least_edge_gain() {
             self.rcv.edge = self.rcv.nxt + self.receive_room();

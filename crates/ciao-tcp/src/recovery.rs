@@ -1,6 +1,5 @@
-//! Loss recovery: when a range is taken for lost, and how the congestion window answers (RFC 5681 §3.2, RFC
-//! 6582,
-//! RFC 6675, RFC 6298 §5).
+//! Loss recovery: when a range is taken for lost, and how the congestion window answers (RFC 5681 §3.2,
+//! RFC 6582, RFC 6675, RFC 6298 §5).
 //!
 //! Which ranges the peer has is in `recovery/scoreboard.rs`; what became of each range is in `sent`.
 

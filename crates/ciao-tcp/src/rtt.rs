@@ -93,7 +93,7 @@ impl RttEstimator {
 
     /// RTO, with the back-off: SRTT + max(G, 4 · RTTVAR) within the limits of `config`, doubled for each
     /// back-off.
-    // RFC 6298 §2.1, §2.4, §2.5 6298-2a, 6298-2c, 6298-2d
+    // RFC 6298 §2.1, §2.4, §2.5 6298-2a, 6298-2c, 6298-2d; RFC 8961 §4 8961-1
     #[must_use]
     pub fn rto(&self, config: &Config) -> Duration {
         let rto = match self.phase {
@@ -114,7 +114,7 @@ impl RttEstimator {
     }
 
     /// The retransmission timer ran out: RTO doubles.
-    // RFC 6298 §5.5 6298-5b
+    // RFC 6298 §5.5 6298-5b; RFC 8961 §4 8961-2
     // RFC 9293 §3.8.2 MUST-19
     pub fn back_off(&mut self) {
         self.back_off = self.back_off.saturating_add(1);
@@ -200,7 +200,7 @@ mod tests {
         }
     }
 
-    // RFC 6298 §2.1 6298-2a
+    // RFC 6298 §2.1 6298-2a; RFC 8961 §4 8961-1
     #[test]
     fn without_a_sample_the_timeout_is_one_second() {
         let rtt = RttEstimator::new();
@@ -217,7 +217,7 @@ mod tests {
         assert_eq!(rtt.rto(&Config::strict()), Duration::from_secs(1));
     }
 
-    // RFC 6298 §2.5, §5.5 6298-2d, 6298-5b
+    // RFC 6298 §2.5, §5.5 6298-2d, 6298-5b; RFC 8961 §4 8961-2
     // RFC 9293 §3.8.2 MUST-19
     #[test]
     fn back_off_doubles_up_to_the_greatest_timeout() {

@@ -87,7 +87,7 @@ impl Sent {
 
     /// Drops what lies before `una`, and answers the youngest send time of an acknowledged range that was
     /// sent only once.
-    // RFC 6298 §3 6298-3a: Karn's rule, no sample from what was sent twice
+    // RFC 6298 §3 6298-3a, RFC 8961 §4 8961-3: Karn's rule, no sample from what was sent twice
     pub(crate) fn acknowledge(&mut self, una: SeqNum) -> Option<Instant> {
         let mut sent_at = None;
         while let Some(record) = self.records.front_mut() {

@@ -80,7 +80,7 @@ impl TimeWait {
     pub fn handle_segment(&mut self, now: Instant, config: &Config, segment: &Segment) -> TimeWaitAnswer {
         let flags = segment.header.flags;
         if flags.rst() {
-            // RFC 1337 §4, hostile to no one but an assassin: the wait goes on
+            // RFC 1337 §3 1337-1: hostile to no one but an assassin, the wait goes on
             return TimeWaitAnswer::Dropped(DropReason::ResetInTimeWait);
         }
         if flags.syn() && !flags.ack() && self.is_newer_syn(segment) {
@@ -100,7 +100,7 @@ impl TimeWait {
     }
 
     /// True when a SYN cannot be a delayed one of the old connection.
-    // RFC 9293 §3.6.1 MAY-2, SHLD-4 (RFC 6191)
+    // RFC 9293 §3.6.1 MAY-2, SHLD-4, RFC 6191 §2 6191-1
     fn is_newer_syn(&self, segment: &Segment) -> bool {
         match (self.timestamps, segment.header.options.timestamps) {
             (Some(old), Some(new)) if new.value != old.recent => timestamps::is_older(old.recent, new.value),

@@ -202,6 +202,8 @@ impl Run {
             let is_syn = header.flags.syn();
             // RFC 9293 §3.7.1 MUST-65
             assert_eq!(header.options.mss.is_some(), is_syn, "MSS belongs on SYN segments alone");
+            // RFC 9293 §3.8.5 SHLD-13
+            assert!(!header.flags.urg(), "nothing of ours is urgent");
             // RFC 7323 §3.2 7323-3a
             let may_lack = header.flags.rst() || !self.timestamps_agreed;
             assert!(header.options.timestamps.is_some() || may_lack, "timestamps were agreed on: {header:?}");

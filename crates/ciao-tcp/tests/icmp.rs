@@ -5,6 +5,7 @@ use ciao_script::assert_plays;
 use ciao_script::openings::CONNECTED;
 
 // RFC 9293 §3.9.2.2 MUST-56, SHLD-25, SHLD-26
+// RFC 5927 §5.2 5927-5a
 // RFC 9293 §3.9.1.8 MUST-47
 #[test]
 fn an_open_connection_survives_every_error_and_reports_it() {
@@ -29,6 +30,7 @@ fn an_open_connection_survives_every_error_and_reports_it() {
 }
 
 // RFC 9293 §3.9.2.2 MUST-54
+// RFC 5927 §4.1 5927-4a
 #[test]
 fn an_error_about_what_is_not_in_flight_is_forged_or_late() {
     assert_plays([

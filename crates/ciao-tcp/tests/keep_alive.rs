@@ -9,7 +9,7 @@ fn without_being_asked_nothing_is_sent_for_a_month() {
     assert_plays([CONNECTED, "+2592000 state ESTABLISHED"]);
 }
 
-// RFC 9293 §3.8.4 MUST-24, MUST-28, SHLD-12
+// RFC 9293 §3.8.4 MUST-24, MUST-28, SHLD-12, MAY-5
 #[test]
 fn the_first_probe_comes_after_two_hours() {
     assert_plays([

@@ -4,7 +4,7 @@
 use ciao_script::assert_plays;
 use ciao_script::openings::{CONNECTED, CONNECTED_WITH_OPTIONS};
 
-// RFC 9293 §3.7.1 MUST-14, SHLD-5
+// RFC 9293 §3.7.1 MUST-14, SHLD-5, MAY-3
 // RFC 9293 §3.1 MUST-4
 #[test]
 fn three_segments_open_a_connection() {
@@ -70,6 +70,7 @@ fn a_segment_is_never_larger_than_our_own_link_takes() {
 }
 
 // RFC 9293 §3.7.1 MUST-16
+// RFC 6691 §2 6691-1
 #[test]
 fn timestamps_are_taken_off_the_segment_size() {
     assert_plays([

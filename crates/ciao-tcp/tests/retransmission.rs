@@ -61,6 +61,7 @@ fn each_acknowledgment_of_data_sent_once_is_a_sample() {
 }
 
 // RFC 6298 §3 6298-3a
+// RFC 8961 §4 8961-3
 // RFC 9293 §3.8.1 MUST-18
 #[test]
 fn what_was_sent_twice_is_no_sample() {

@@ -77,9 +77,9 @@ fn the_last_acknowledgment_of_the_peer_is_not_answered() {
     );
 }
 
+// RFC 1337 §3 1337-1: an old RST must not open the way for old data
 #[test]
 fn a_reset_does_not_end_the_wait() {
-    // RFC 1337: an old RST must not open the way for old data.
     in_time_wait(
         "
         +1 < R 2:2(0)
@@ -125,6 +125,7 @@ fn a_stale_syn_is_answered_with_the_last_acknowledgment() {
 }
 
 // RFC 9293 §3.6.1 SHLD-4
+// RFC 6191 §2 6191-1
 #[test]
 fn a_syn_with_a_newer_timestamp_opens_a_new_connection() {
     let closed = "

@@ -212,6 +212,7 @@ impl TcpOptions {
         }
     }
 
+    // RFC 9293 §3.1 MUST-68, MUST-69: every kind but padding has its length; what is left over is padding
     fn emit_each(&self, bytes: &mut [u8]) {
         let Self { mss, window_scale, sack_permitted, timestamps, ref sack, unknown: _ } = *self;
         let mut out = Writer { bytes, at: 0 };

@@ -297,7 +297,7 @@ mod tests {
         }
     }
 
-    // RFC 9438 §4.4, §4.5 9438-4a
+    // RFC 9438 §4.4, §4.5 9438-4a, RFC 9438 §5.1 9438-5a
     #[test]
     fn on_long_paths_the_window_is_the_cubic_function_of_time() {
         for rtt_millis in [100, 150, 200] {

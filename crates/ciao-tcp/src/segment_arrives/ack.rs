@@ -86,7 +86,8 @@ impl Connection {
         self.progress(now);
     }
 
-    // RFC 6298 §3 6298-3b: each acknowledgment of a range sent once gives a sample
+    // RFC 6298 §3 6298-3b: each acknowledgment of a range sent once gives a sample. RFC 7323 §4.1 7323-4b:
+    // one that acknowledges nothing new gives none
     fn sample_round_trip(&mut self, now: Instant, sent_at: Instant) {
         let rtt = now.since(sent_at);
         self.rtt.sample(rtt);
@@ -101,7 +102,7 @@ impl Connection {
     }
 
     /// The peer has taken something new: the timers begin again.
-    // RFC 6298 §5 (5.2, 5.3)
+    // RFC 6298 §5 (5.2, 5.3); RFC 6582 §4 6582-3: by a partial acknowledgment too, "slow but steady"
     fn progress(&mut self, now: Instant) {
         self.rtt.reset_back_off();
         self.owed.timeouts = 0;

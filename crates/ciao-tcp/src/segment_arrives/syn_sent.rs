@@ -57,6 +57,7 @@ impl Connection {
     }
 
     /// Takes over the peer's initial number, its window and the options on which both ends agree.
+    // RFC 7323 §2.2 7323-2b: no other segment sets the scale
     pub(crate) fn take_peer_syn(&mut self, now: Instant, irs: SeqNum, window: u16, options: &TcpOptions) {
         self.rcv.irs = irs;
         self.rcv.nxt = irs + 1;

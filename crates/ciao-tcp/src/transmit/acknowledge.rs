@@ -9,6 +9,7 @@ use ciao_wire::Instant;
 
 impl Connection {
     /// Data came in order: it is owed an acknowledgment.
+    // RFC 5681 §4.2 5681-4b: nothing but data and FIN is, and each once
     // RFC 9293 §3.8.6.3 SHLD-18, SHLD-19, MUST-40, §3.10.7.4 MUST-58, MUST-59: one for all that came before
     // it is sent
     pub(crate) fn owe_ack(&mut self, now: Instant, segment: &Segment) {

@@ -10,7 +10,7 @@ use ciao_wire::Instant;
 
 impl Connection {
     /// Begins the silence anew.
-    // RFC 9293 §3.8.4 MUST-24, MUST-25, MUST-26
+    // RFC 9293 §3.8.4 MUST-24, MUST-25, MUST-26, MAY-5
     pub(crate) fn restart_keep_alive(&mut self, now: Instant) {
         match &self.options.keep_alive {
             Some(keep_alive) if !self.is_opening() && self.state < TcpState::TimeWait => {

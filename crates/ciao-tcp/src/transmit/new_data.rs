@@ -60,6 +60,7 @@ impl Connection {
     }
 
     /// What has not been sent: `unsent` bytes, and perhaps a FIN.
+    // RFC 9293 §3.9.1.2 SHLD-27, SHLD-28: whatever the writes were, whole segments as far as they go
     pub(crate) fn decide_new_data(&self, unsent: u32) -> Result<Plan, WaitReason> {
         let usable = self.usable_window();
         let fin_queued = self.fin == Fin::Queued;

@@ -71,7 +71,8 @@ impl Connection {
     }
 
     /// A segment with an acknowledgment, our window, and the options that every segment carries.
-    // RFC 9293 §3.7.1 MUST-65: the MSS option is on SYN segments alone
+    // RFC 9293 §3.7.1 MUST-65: the MSS option is on SYN segments alone. RFC 9293 §3.8.5 SHLD-13: nothing is
+    // urgent
     fn build(
         &mut self,
         now: Instant,
@@ -100,7 +101,7 @@ impl Connection {
     }
 
     /// SYN in SYN-SENT, SYN-ACK in SYN-RECEIVED, for the first time or again.
-    // RFC 9293 §3.7.1 MUST-14, SHLD-5, MUST-67; RFC 7323 §2.2 7323-2c: its window is not scaled
+    // RFC 9293 §3.7.1 MUST-14, SHLD-5, MAY-3, MUST-67; RFC 7323 §2.2 7323-2c: its window is not scaled
     fn build_syn(&mut self, now: Instant) -> SegmentOut {
         let answers = self.state == TcpState::SynReceived;
         let transmission = if self.outstanding() == 0 {
@@ -146,6 +147,7 @@ impl Connection {
         SegmentOut { header, payload: Payload::EMPTY, segment_size: 0, transmission }
     }
 
+    // RFC 6298 §5 6298-5d: what is outstanding has a timer from the start
     fn build_new_data(&mut self, now: Instant, len: u32, fin: bool) -> SegmentOut {
         let unsent = self.unsent();
         let offset = self.snd.nxt.since(self.send_buffer_start());

@@ -1,6 +1,5 @@
 //! Conversations with TCP, one line an event, in packetdrill's notation, played against the sans-IO
-//! connection in
-//! virtual time.
+//! connection in virtual time.
 //!
 //! | question | file |
 //! |---|---|
@@ -45,8 +44,8 @@
 //!   [`calls`]: `cwnd N`, `ssthresh N`, `rto SECONDS`, `srtt SECONDS`, `received N`, `urgent N`.
 //!
 //! Sequence numbers count from the initial ones, which lie just before the end of the number space. What is
-//! sent and what
-//! arrives is a pattern of its position in the stream; each byte is compared wherever it comes out.
+//! sent and what arrives is a pattern of its position in the stream; each byte is compared wherever it comes
+//! out.
 #![forbid(unsafe_code)]
 
 pub mod calls;

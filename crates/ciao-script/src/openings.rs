@@ -24,8 +24,7 @@ pub const CONNECTED_WITH_SACK: &str = "
 ";
 
 /// We connect with all that Linux offers, to a peer with the same. Segments hold 1448 bytes, the peer's
-/// window counts
-/// in 256s and ours in eights; the peer's timestamp clock shows 1000 at the start.
+/// window counts in 256s and ours in eights; the peer's timestamp clock shows 1000 at the start.
 pub const CONNECTED_WITH_OPTIONS: &str = "
     +0   connect
     +0   > S 0:0(0) win 65535 <mss 1460,sackOK,TS val 0 ecr 0,nop,wscale 3>

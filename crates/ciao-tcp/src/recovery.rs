@@ -22,8 +22,7 @@ pub(crate) struct Recovery {
     /// Duplicate acknowledgments since SND.UNA last moved.
     pub(crate) duplicate_acks: u8,
     /// SND.NXT when the first sign of a loss came. What is sent on such signs (limited transmit) is not in
-    /// the flight
-    /// that is halved.
+    /// the flight that is halved.
     pub(crate) sent_before_signs: Option<SeqNum>,
     /// The first retransmission of an episode goes out even when the pipe is full.
     pub(crate) retransmit_at_once: bool,

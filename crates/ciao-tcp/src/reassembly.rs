@@ -38,7 +38,6 @@ impl Reassembly {
     }
 
     /// Bytes that are kept.
-    #[cfg(test)]
     pub(crate) fn bytes(&self) -> u32 {
         self.bytes
     }

@@ -19,7 +19,7 @@ use crate::state::TcpState;
 use crate::timers::Wakeup;
 use crate::trace::TraceEvent;
 use crate::variables::Fin;
-use ciao_wire::{Instant, SeqNum};
+use ciao_wire::{Instant, SackBlock, SeqNum};
 use core::fmt;
 
 /// What we owe the peer and have not sent, and how far certain countings have come.
@@ -33,6 +33,8 @@ pub(crate) struct Owed {
     pub(crate) ack: OwedAck,
     /// Acknowledgments of out-of-order segments, one for each, so that the peer can count them.
     pub(crate) duplicate_acks: u8,
+    /// A range that came twice: the next acknowledgment reports it, once (RFC 2883).
+    pub(crate) duplicate: Option<SackBlock>,
     /// An acknowledgment that doubts what came (RFC 5961).
     pub(crate) challenge_ack: bool,
     /// News of our window.
@@ -75,6 +77,7 @@ impl Owed {
             syn: false,
             ack: OwedAck::No,
             duplicate_acks: 0,
+            duplicate: None,
             challenge_ack: false,
             window_update: false,
             window_probe: false,
@@ -102,6 +105,7 @@ impl Owed {
     pub(crate) fn acknowledged(&mut self) {
         self.ack = OwedAck::No;
         self.duplicate_acks = 0;
+        self.duplicate = None;
         self.challenge_ack = false;
         self.window_update = false;
     }

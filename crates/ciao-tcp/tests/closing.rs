@@ -279,3 +279,85 @@ fn an_end_of_data_is_no_error_and_a_reset_is_no_end_of_data() {
         ",
     ]);
 }
+
+#[test]
+fn a_fin_waits_for_a_shut_window_to_open() {
+    assert_plays(["
+        --timestamps=off
+        --window_scaling=off
+        connect
+        > S 0:0(0) <...>
+        +.02 < S. 0:0(0) ack 1 win 0 <mss 1000>
+        > . 1:1(0) ack 1
+        write 10
+        shutdown
+        +.2 > . 0:0(0) ack 1
+        +.02 < . 1:1(0) ack 1 win 10
+        > P. 1:11(10) ack 1
+        +.02 < . 1:1(0) ack 11 win 0
+        +.2 > . 10:10(0) ack 1
+        +.02 < . 1:1(0) ack 11 win 1
+        > F. 11:11(0) ack 1
+        +.02 < . 1:1(0) ack 12 win 0
+        state FIN-WAIT-2
+    "]);
+}
+
+#[test]
+fn data_and_fin_are_repeated_together_after_a_loss() {
+    assert_plays([
+        CONNECTED,
+        "
+        write 10
+        > P. 1:11(10) ack 1
+        shutdown
+        > F. 11:11(0) ack 1
+        +.2 > P. 1:11(10) ack 1
+        > F. 11:11(0) ack 1
+        +.02 < . 1:1(0) ack 12
+        state FIN-WAIT-2
+        ",
+    ]);
+}
+
+#[test]
+fn data_still_flows_both_ways_while_both_close() {
+    assert_plays([
+        CONNECTED,
+        "
+        write 10
+        > P. 1:11(10) ack 1
+        shutdown
+        > F. 11:11(0) ack 1
+        +.01 < FP. 1:21(20) ack 1
+        > . 12:12(0) ack 22
+        state CLOSING
+        read 100 = 20
+        +.1 < . 22:22(0) ack 11
+        state CLOSING
+        +.01 < . 22:22(0) ack 12
+        state TIME-WAIT
+        ",
+    ]);
+}
+
+#[test]
+fn a_fin_behind_the_window_does_not_count_yet() {
+    assert_plays(["
+        --timestamps=off
+        --window_scaling=off
+        --receive_buffer=2000
+        connect
+        > S 0:0(0) <...>
+        +.02 < S. 0:0(0) ack 1 win 65535 <mss 1000>
+        > . 1:1(0) ack 1
+        < FP. 1:2001(2000) ack 1
+        > . 1:1(0) ack 2001 win 0
+        state ESTABLISHED
+        read 2000
+        > . 1:1(0) ack 2001 win 2000
+        < F. 2001:2001(0) ack 1
+        +.04 > . 1:1(0) ack 2002
+        state CLOSE-WAIT
+    "]);
+}

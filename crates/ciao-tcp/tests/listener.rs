@@ -206,3 +206,35 @@ fn a_caller_without_mss_gets_536_bytes_at_most() {
         > P. 537:1001(464) ack 1
     "]);
 }
+
+// RFC 7413 7413-0
+#[test]
+fn data_with_a_syn_is_not_taken_before_the_handshake_is_complete() {
+    assert_plays(["
+        listen
+        < S 0:100(100) win 1000 <mss 1000>
+        > S. 0:0(0) ack 1 <...>
+        +.02 < . 1:1(0) ack 1
+        accept
+        read 100 = WouldBlock
+        < P. 1:101(100) ack 1
+        > . 1:1(0) ack 101
+        read 100
+    "]);
+}
+
+// RFC 3360 §2 3360-1
+#[test]
+fn bits_that_we_do_not_use_are_no_reason_to_refuse_or_to_drop() {
+    assert_plays(["
+        --timestamps=off
+        listen
+        < SEW 0:0(0) win 1000 <mss 1000>
+        > S. 0:0(0) ack 1 <...>
+        +.02 < .W 1:1(0) ack 1
+        accept
+        < P.E 1:11(10) ack 1
+        > . 1:1(0) ack 11
+        read 10
+    "]);
+}

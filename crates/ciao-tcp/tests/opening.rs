@@ -37,7 +37,7 @@ fn a_peer_without_mss_gets_536_bytes_at_most() {
     "]);
 }
 
-// RFC 9293 §3.7.1 MUST-15
+// RFC 9293 §3.7.1 MUST-15, MUST-67
 #[test]
 fn a_peer_without_mss_gets_1220_bytes_at_most_on_ipv6() {
     assert_plays(["

@@ -186,3 +186,44 @@ fn blocks_about_what_was_never_sent_are_passed_over() {
         ",
     ]);
 }
+
+// RFC 2883 §4 2883-1
+#[test]
+fn what_comes_twice_is_reported_first_and_once() {
+    assert_plays([
+        CONNECTED_WITH_SACK,
+        "
+        < . 1:1001(1000) ack 1
+        > . 1:1(0) ack 1001
+        < . 1:1001(1000) ack 1
+        > . 1:1(0) ack 1001 <nop,nop,sack 1:1001>
+        < . 2001:3001(1000) ack 1
+        > . 1:1(0) ack 1001 <nop,nop,sack 2001:3001>
+        < . 501:1001(500) ack 1
+        > . 1:1(0) ack 1001 <nop,nop,sack 501:1001 2001:3001>
+        < . 2001:2501(500) ack 1
+        > . 1:1(0) ack 1001 <nop,nop,sack 2001:2501 2001:3001>
+        < . 501:2001(1500) ack 1
+        > . 1:1(0) ack 3001 <nop,nop,sack 501:1001>
+        < . 3001:4001(1000) ack 1
+        > . 1:1(0) ack 4001
+        ",
+    ]);
+}
+
+// RFC 2883 §4 2883-1
+#[test]
+fn a_report_of_what_came_twice_is_no_news_of_a_loss() {
+    assert_plays([
+        CONNECTED_WITH_SACK,
+        "
+        write 5000
+        > P. 1:5001(5000) ack 1
+        +.02 < . 1:1(0) ack 1001 <nop,nop,sack 1:1001>
+        < . 1:1(0) ack 1001 <nop,nop,sack 1:1001>
+        < . 1:1(0) ack 1001 <nop,nop,sack 1:1001>
+        < . 1:1(0) ack 1001 <nop,nop,sack 1:1001>
+        ssthresh 4294967295
+        ",
+    ]);
+}

@@ -65,3 +65,23 @@ fn a_mark_without_data_is_told_at_once() {
         ",
     ]);
 }
+
+// RFC 9293 §3.8.5 SHLD-13
+#[test]
+fn nothing_that_is_sent_is_urgent() {
+    // `>` compares all control bits.
+    assert_plays([
+        CONNECTED,
+        "
+        < U. 1:11(10) ack 1 urg 5
+        > . 1:1(0) ack 11
+        write 2000
+        > . 1:1001(1000) ack 11
+        > P. 1001:2001(1000) ack 11
+        +.2 > . 1:1001(1000) ack 11
+        shutdown
+        +.02 < . 11:11(0) ack 2001
+        > F. 2001:2001(0) ack 11
+        ",
+    ]);
+}

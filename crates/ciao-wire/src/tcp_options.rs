@@ -198,6 +198,7 @@ impl TcpOptions {
     ///
     /// # Panics
     /// When `bytes` has another length.
+    // RFC 9293 §3.1 MUST-68, MUST-69: padding is made of no-ops, so nothing follows an end
     #[inline]
     pub fn emit(&self, bytes: &mut [u8]) {
         if let (

@@ -6,7 +6,7 @@ use crate::error::DropReason;
 use crate::segment::Segment;
 use crate::segment_arrives::Verdict;
 use crate::state::TcpState;
-use ciao_wire::{Instant, SeqNum, TcpFlags};
+use ciao_wire::{Instant, SackBlock, SeqNum, TcpFlags};
 
 impl Connection {
     /// Drops a segment that has no part in the receive window, and cuts off what the window does not hold.
@@ -25,6 +25,7 @@ impl Connection {
         if !acceptable {
             return self.refuse_sequence(now, segment);
         }
+        self.note_duplicate(segment, nxt);
         trim_front(segment, nxt);
         trim_back(segment, edge);
         if segment.is_empty() && end != start {
@@ -59,11 +60,22 @@ impl Connection {
         }
         self.acknowledge_doubtful(now, segment);
         let reason = if segment.end().at_or_before(self.rcv.nxt) {
+            self.note_duplicate(segment, self.rcv.nxt);
             DropReason::Duplicate
         } else {
             DropReason::OutsideWindow
         };
         self.dropped(reason)
+    }
+
+    /// Data of `segment` that lies before `end` has come before: the next acknowledgment says so.
+    // RFC 2883 §4 2883-1
+    pub(crate) fn note_duplicate(&mut self, segment: &Segment, end: SeqNum) {
+        let start = segment.header.seq + u32::from(segment.header.flags.syn());
+        let end = end.earliest(segment.end());
+        if self.sack && !segment.payload.is_empty() && start.before(end) {
+            self.owed.duplicate = Some(SackBlock { start, end });
+        }
     }
 
     /// Asks for an acknowledgment in answer to a segment that was not acceptable. Data is always answered,

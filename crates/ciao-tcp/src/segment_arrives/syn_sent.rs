@@ -69,7 +69,7 @@ impl Connection {
         self.snd.wl1 = irs;
         self.snd.wl2 = self.snd.iss;
         self.take_peer_mss(options.mss);
-        // RFC 7323 §2.2 7323-2a: only when both SYNs carry the option
+        // RFC 7323 §2.2 7323-2a, 7323-2b: only when both SYNs carry the option; nobody looks at it later
         match options.window_scale.filter(|_| self.config.window_scaling) {
             Some(shift) => {
                 self.snd.wind_shift = window_scale::received_shift(shift);

@@ -8,7 +8,7 @@ use crate::segment::Segment;
 use crate::segment_arrives::Verdict;
 use crate::segment_arrives::closed::Reset;
 use crate::state::{Cause, TcpState};
-use ciao_wire::{Instant, Payload};
+use ciao_wire::{Instant, Payload, SackBlock};
 
 impl Connection {
     /// Takes the data of an acceptable segment, already cut to the receive window.
@@ -58,9 +58,8 @@ impl Connection {
         self.raise(Raise::Readable);
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "a payload is cut to the receive window")]
     fn deliver(&mut self, payload: Payload) {
-        let len = payload.len() as u32;
+        let len = payload_len(&payload);
         self.rcv.nxt += len;
         self.counters.bytes_received += u64::from(len);
         self.receive_buffer.push(payload);
@@ -69,10 +68,21 @@ impl Connection {
     // RFC 9293 §3.10.7.4 SHLD-31, MAY-13: kept, and acknowledged at once so that the sender learns of the gap
     fn take_out_of_order(&mut self, segment: &Segment, payload: &Payload) -> Verdict {
         self.owed.acknowledge_duplicate();
+        let block = SackBlock { start: segment.header.seq, end: segment.header.seq + payload_len(payload) };
         let reassembly = self.reassembly.get_or_insert_with(|| Reassembly::new().into());
+        let held = reassembly.bytes();
         match reassembly.insert(segment.header.seq, payload, self.config.max_gaps) {
-            Ok(_block) => Ok(()),
+            Ok(_) if reassembly.bytes() == held => {
+                self.owed.duplicate = self.sack.then_some(block);
+                Ok(())
+            }
+            Ok(_) => Ok(()),
             Err(_too_many) => self.dropped(DropReason::TooManyGaps),
         }
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a payload is cut to the receive window")]
+fn payload_len(payload: &Payload) -> u32 {
+    payload.len() as u32
 }

@@ -48,6 +48,7 @@ impl Connection {
     }
 
     /// An acknowledgment, alone or with data, goes out now.
+    // RFC 5681 §4.2 5681-4b: nothing is owed behind it until another segment comes
     pub(crate) fn acknowledgment_sent(&mut self) {
         if self.owed.ack == OwedAck::Now {
             self.owed.quick_acks = self.owed.quick_acks.saturating_sub(1);

@@ -14,7 +14,7 @@ impl Connection {
 
     /// Bytes taken to be on their way. Without SACK each duplicate acknowledgment stands for one segment that
     /// left.
-    // RFC 6675 §4 6675-4b; RFC 5681 §3.2 5681-3h, 5681-3i: never more than is in flight
+    // RFC 6675 §4 6675-4b; RFC 5681 §3.2 5681-3h, 5681-3i: never more than is in flight; RFC 3042 §2 3042-1
     pub(crate) fn pipe(&self) -> u32 {
         let left = u32::from(self.recovery.duplicate_acks) * u32::from(self.effective_mss());
         let in_flight = self.sent.in_flight();
@@ -79,6 +79,7 @@ impl Connection {
         let mut len = offered.min(room).min(self.super_segment_limit());
         if len < unsent || !self.may_send_small(unsent % mss) {
             // Only whole segments, unless what is left may go out as it is.
+            // RFC 9293 §3.9.1.2 SHLD-27, SHLD-28
             len = if len >= mss { len - len % mss } else { self.small_segment(len, unsent)? };
         }
         Ok(Plan::NewData { len, fin: fin_queued && len == unsent && usable > len })

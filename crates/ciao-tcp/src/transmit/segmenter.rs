@@ -49,21 +49,32 @@ impl Connection {
     // RFC 9293 §3.7.1 MUST-16, RFC 6691 §2 6691-1: the options that we add are taken off
     pub(crate) fn effective_mss(&self) -> u16 {
         let timestamps = if self.timestamps.agreed { TIMESTAMPS_LEN } else { 0 };
-        let sack = match self.sack_blocks_to_send() {
+        #[expect(clippy::cast_possible_truncation, reason = "at most four blocks")]
+        let sack = match self.sack_blocks_now().as_slice().len() as u16 {
             0 => 0,
             blocks => SACK_LEN + SACK_BLOCK_LEN * blocks,
         };
         self.snd.mss - timestamps - sack
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "at most four blocks")]
-    fn sack_blocks_to_send(&self) -> u16 {
-        match &self.reassembly {
-            Some(reassembly) if self.sack => {
-                reassembly.sack_blocks(self.sack_block_limit()).as_slice().len() as u16
-            }
-            _ => 0,
+    /// The blocks of an acknowledgment sent now: a range that came twice, then what lies behind gaps.
+    // RFC 2883 §4 2883-1; RFC 2018 §4 2018-3
+    fn sack_blocks_now(&self) -> SackBlocks {
+        let mut blocks = SackBlocks::EMPTY;
+        if !self.sack || (self.owed.duplicate.is_none() && self.reassembly.is_none()) {
+            return blocks;
         }
+        let limit = self.sack_block_limit();
+        if let Some(duplicate) = self.owed.duplicate {
+            blocks.push(duplicate);
+        }
+        let room = limit - blocks.as_slice().len();
+        if let Some(reassembly) = &self.reassembly {
+            for block in reassembly.sack_blocks(room).as_slice() {
+                blocks.push(*block);
+            }
+        }
+        blocks
     }
 
     fn sack_block_limit(&self) -> usize {
@@ -80,11 +91,7 @@ impl Connection {
         seq: SeqNum,
         transmission: Transmission,
     ) -> SegmentOut {
-        let sack = match &self.reassembly {
-            // RFC 2018 §4 2018-3
-            Some(reassembly) if self.sack => reassembly.sack_blocks(self.sack_block_limit()),
-            _ => SackBlocks::EMPTY,
-        };
+        let sack = self.sack_blocks_now();
         let options = TcpOptions { timestamps: self.timestamps_now(now), sack, ..TcpOptions::default() };
         let header = TcpHeader {
             source_port: self.local_port,

@@ -4,7 +4,7 @@ use super::draw::Sheet;
 use super::rows::{Leg, Row};
 use crate::history::Side;
 use crate::history::{Fate, Observed, Segment};
-use crate::http::{Carried, End, Kind, Part, byte_count};
+use crate::http::{Carried, Element, End, Kind, Part, byte_count};
 use crate::page::{Line, Tone};
 use ciao_tcp::Transmission;
 
@@ -86,10 +86,10 @@ impl Sheet<'_> {
         })
     }
 
-    /// The HTTP messages in a segment, in words.
+    /// The HTTP messages in a segment, in words; what is asked or answered comes first.
     fn messages(&self, segment: &Segment) -> Vec<String> {
         let elements = &self.connection.http[segment.from];
-        let mut texts: Vec<String> = Vec::new();
+        let mut messages: Vec<(bool, String)> = Vec::new();
         let mut headers = None;
         for carried in &segment.carries {
             let element = &elements[carried.element];
@@ -100,29 +100,34 @@ impl Sheet<'_> {
             if element.kind == Kind::Response {
                 headers = Some(element.stream);
             }
-            texts.push(said(
-                carried,
-                &element.to_string(),
-                element.end,
-                element.range.end - element.range.start,
-            ));
+            messages.push((element.kind == Kind::Control, said(carried, element)));
         }
-        texts
+        messages.sort_by_key(|(is_control, _)| *is_control);
+        messages.into_iter().map(|(_, text)| text).collect()
     }
 }
 
 /// What is said of a message, or of the part of it that a segment has.
-fn said(carried: &Carried, text: &str, end: End, len: u64) -> String {
-    let total = match end {
-        End::Complete => byte_count(len),
-        End::Open => "?".to_owned(),
+fn said(carried: &Carried, element: &Element) -> String {
+    let len = byte_count(element.range.end - element.range.start);
+    let sent = byte_count(carried.sent_bytes);
+    let Some(stream) = element.stream else {
+        let is_complete = element.end == End::Complete;
+        return match carried.part {
+            Part::Whole => element.to_string(),
+            Part::Begins => format!("{element} …"),
+            Part::Continues if is_complete => format!("… {sent} of {len}"),
+            Part::Ends if is_complete => format!("… {len}, complete"),
+            Part::Continues | Part::Ends => format!("… {sent} so far"),
+        };
     };
+    let is_last = element.kind == Kind::Body && element.end == End::Complete;
+    let ends = if is_last { ", end" } else { "" };
     match carried.part {
-        Part::Whole => text.to_owned(),
-        Part::Begins => format!("{text} …"),
-        Part::Continues => format!("… {} of {total}", byte_count(carried.sent_bytes)),
-        Part::Ends if end == End::Complete => format!("… {total}, complete"),
-        Part::Ends => format!("… {} so far", byte_count(carried.sent_bytes)),
+        Part::Whole => format!("{}{ends} (stream {stream})", element.text),
+        Part::Begins => format!("{element} …"),
+        Part::Continues => format!("… {sent} of {len} (stream {stream})"),
+        Part::Ends => format!("… {len}{ends} (stream {stream})"),
     }
 }
 

@@ -48,8 +48,8 @@ impl Sheet<'_> {
         dropped: Option<Drop>,
         notes: &mut Notes,
     ) {
-        for message in messages {
-            notes.between(Tone::Data, message);
+        for line in packed(messages, self.middle.saturating_sub(2)) {
+            notes.between(Tone::Data, line);
         }
         let options = &segment.header.options;
         if segment.header.flags.syn() {
@@ -171,6 +171,20 @@ impl Sheet<'_> {
         }
         waits
     }
+}
+
+/// Short texts side by side, as many as fit in a line of `width` columns.
+fn packed(texts: Vec<String>, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for text in texts {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 3 + text.chars().count() <= width => {
+                *line = format!("{line} · {text}");
+            }
+            _ => lines.push(text),
+        }
+    }
+    lines
 }
 
 /// `MSS 1460 · SACK · timestamps · window ×128`.

@@ -20,7 +20,7 @@ use ciao_wire::Instant;
 pub struct Options {
     /// Columns of the page, 80 or more. 120. With fewer, columns of numbers are left out.
     pub width: usize,
-    /// Runs of more rows than this, with data and acknowledgments alone, become one row. 8.
+    /// Runs of more rows than this, with data and acknowledgments alone, become one row. 4.
     pub fold_beyond: usize,
     /// What is said beside the opening and the closing.
     pub explanations: Explanations,
@@ -39,7 +39,7 @@ pub enum Explanations {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { width: 120, fold_beyond: 8, explanations: Explanations::Shown, origin: None }
+        Self { width: 120, fold_beyond: 4, explanations: Explanations::Shown, origin: None }
     }
 }
 

@@ -90,15 +90,15 @@ impl Sheet<'_> {
     fn messages(&self, segment: &Segment) -> Vec<String> {
         let elements = &self.connection.http[segment.from];
         let mut messages: Vec<(bool, String)> = Vec::new();
-        let mut headers = None;
+        let mut answered = Vec::new();
         for carried in &segment.carries {
             let element = &elements[carried.element];
-            let is_body_of_headers = element.kind == Kind::Body && headers == Some(element.stream);
-            if is_body_of_headers && carried.part == Part::Whole && element.end == End::Complete {
+            let is_body_of_answer = element.kind == Kind::Body && answered.contains(&element.stream);
+            if is_body_of_answer && carried.part == Part::Whole && element.end == End::Complete {
                 continue; // the response before it has said how long it is
             }
             if element.kind == Kind::Response {
-                headers = Some(element.stream);
+                answered.push(element.stream);
             }
             messages.push((element.kind == Kind::Control, said(carried, element)));
         }

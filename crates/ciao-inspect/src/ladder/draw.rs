@@ -6,7 +6,7 @@
 //! Under a row, in the same columns: why each state changed, what each side knows, what is shut, more
 //! messages.
 
-use super::notes::{Notes, duration_text};
+use super::notes::{Notes, Waits, duration_text, packed};
 use super::rows::{Fold, Note, Row, What};
 use super::{Explanations, Options};
 use crate::history::{Connection, Observed, Segment, Side};
@@ -135,7 +135,7 @@ impl<'a> Sheet<'a> {
         }
     }
 
-    fn row(&self, page: &mut Page, row: &Row, waits: Option<(Side, Instant)>) {
+    fn row(&self, page: &mut Page, row: &Row, waits: Option<Waits>) {
         let mut notes = Notes::default();
         Self::state_notes(row, &mut notes);
         let (between, segment) = match row.what {
@@ -146,7 +146,12 @@ impl<'a> Sheet<'a> {
                 (arrow, Some(segment))
             }
             What::Event(_) => (self.quiet_lane(""), None),
-            What::Fold(fold) => (self.fold(&fold), None),
+            What::Fold(fold) => {
+                let mut lines = packed(folded(&fold), self.middle.saturating_sub(4)).into_iter();
+                let first = lines.next().unwrap_or_default();
+                lines.for_each(|line| notes.between(Tone::Quiet, format!("  {line}")));
+                (self.quiet_lane(&format!(" ⋮ {first}")), None)
+            }
         };
         let mut line = self.left(row);
         line.append(between);
@@ -262,23 +267,21 @@ impl<'a> Sheet<'a> {
         line.push(Tone::Quiet, "│");
         line
     }
+}
 
-    fn fold(&self, fold: &Fold) -> Line {
-        let mut said = Vec::new();
-        for (side, arrow) in [(Side::Left, "▶"), (Side::Right, "◀")] {
-            if fold.data_segments[side] > 0 {
-                let bytes = byte_count(fold.data_bytes[side]);
-                said.insert(
-                    0,
-                    format!("{arrow} {}, {bytes}", counted(fold.data_segments[side], "data segment")),
-                );
-            }
-            if fold.acks[side] > 0 {
-                said.push(format!("{arrow} {}", counted(fold.acks[side], "ACK")));
-            }
+/// What a fold stands for, in words: data first.
+fn folded(fold: &Fold) -> Vec<String> {
+    let mut said = Vec::new();
+    for (side, arrow) in [(Side::Left, "▶"), (Side::Right, "◀")] {
+        if fold.data_segments[side] > 0 {
+            let bytes = byte_count(fold.data_bytes[side]);
+            said.insert(0, format!("{arrow} {}, {bytes}", counted(fold.data_segments[side], "data segment")));
         }
-        self.quiet_lane(&format!(" ⋮ {}", said.join(" · ")))
+        if fold.acks[side] > 0 {
+            said.push(format!("{arrow} {}", counted(fold.acks[side], "ACK")));
+        }
     }
+    said
 }
 
 /// Opening states in teal, closing ones in magenta, as the segments that lead there.

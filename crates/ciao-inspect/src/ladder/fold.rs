@@ -4,7 +4,7 @@
 //! begins or ends, a state changes, a segment is lost, sent again or dropped, is never folded away.
 
 use super::rows::{Fold, Leg, Row, What};
-use crate::history::{Connection, Fate, Segment};
+use crate::history::{Connection, Fate, Pair, Segment};
 use crate::http::{End, Kind, Part};
 
 /// Shortens runs of more than `beyond` rows.
@@ -39,8 +39,10 @@ fn end_run(connection: &Connection, folded: &mut Vec<Row>, run: &mut Vec<Row>, b
             fold.data_bytes[segment.from] += u64::from(segment.payload_len);
         }
     }
+    let latest = [0, 1].map(|side| run.iter().filter_map(|row| row.at.0[side]).max());
     let mut row = run.pop().expect("a run is longer than the threshold");
     row.what = What::Fold(fold);
+    row.at = Pair(latest);
     folded.push(row);
     run.clear();
 }

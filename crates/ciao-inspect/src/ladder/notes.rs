@@ -31,6 +31,14 @@ impl Sheet<'_> {
     /// Why the state of each end changed, and which timers fired.
     pub(super) fn state_notes(row: &Row, notes: &mut Notes) {
         for side in Side::BOTH {
+            // A segment can lead through a state to the next one.
+            let moves = row.notes[side].iter().filter_map(|note| match note {
+                Note::Moved { from, .. } => Some(from),
+                Note::Fired(_) => None,
+            });
+            for state in moves.skip(1) {
+                notes.under(side, Tone::Close, format!("via {state}"));
+            }
             for note in &row.notes[side] {
                 match note {
                     Note::Moved { cause, .. } => notes.under(side, Tone::Plain, cause.name()),
@@ -69,7 +77,7 @@ impl Sheet<'_> {
     }
 
     /// What the row teaches: the opening, the closing, TIME-WAIT.
-    pub(super) fn explain(&self, row: &Row, waits: Option<(Side, Instant)>, notes: &mut Notes) {
+    pub(super) fn explain(&self, row: &Row, waits: Option<Waits>, notes: &mut Notes) {
         if let What::Segment(index, _) = row.what {
             let segment = &self.connection.segments[index];
             let knew = row.before.knowledge;
@@ -81,8 +89,8 @@ impl Sheet<'_> {
                 self.shut(row, segment, notes);
             }
         }
-        if let Some((side, until)) = waits {
-            self.time_wait(row, side, until, notes);
+        if let Some(waits) = waits {
+            self.time_wait(&waits, notes);
         }
     }
 
@@ -145,36 +153,70 @@ impl Sheet<'_> {
         }
     }
 
-    fn time_wait(&self, row: &Row, side: Side, until: Instant, notes: &mut Notes) {
-        let name = self.name(side);
-        let entered = row.at[side].unwrap_or(until);
-        let wait = duration_text(until.since(entered));
+    fn time_wait(&self, waits: &Waits, notes: &mut Notes) {
+        let (name, wait) = (self.name(waits.side), duration_text(waits.time));
+        if waits.which == Which::Anew {
+            notes.between(Tone::Close, format!("{name} waits anew: {wait} from here"));
+            return;
+        }
         notes.between(Tone::Close, format!("{name} waits in TIME-WAIT, 2 MSL = {wait}:"));
         notes.between(Tone::Plain, "· if its last ACK is lost, the FIN comes again and must be answered");
         notes.between(Tone::Plain, "· old segments die before a new connection may use the same ports");
     }
 
-    /// For each row the end whose TIME-WAIT is to be explained there: with the first segment that it sends in
-    /// it, or where it enters it, if it sends none.
-    pub(super) fn waits(&self, rows: &[Row]) -> Vec<Option<(Side, Instant)>> {
+    /// What is to be said of TIME-WAIT at each row: why it waits, with the first segment that an end sends in
+    /// it, or where the end enters it if it sends none; that it begins anew, with each answer to a repeated
+    /// FIN.
+    pub(super) fn waits(&self, rows: &[Row]) -> Vec<Option<Waits>> {
         let mut waits = vec![None; rows.len()];
         for side in Side::BOTH {
-            let is_in = |row: &&Row| row.states[side] == Some(TcpState::TimeWait);
-            let sends = rows.iter().position(|row| {
-                matches!(row.what, What::Segment(index, Leg::Whole | Leg::Departs)
-                    if self.connection.segments[index].from == side && is_in(&row))
-            });
-            let enters = || rows.iter().position(|row| is_in(&row) && row.at[side].is_some());
-            let Some(explained) = sends.or_else(enters) else { continue };
-            let entered = rows[explained].at[side].unwrap_or(Instant::ZERO);
-            waits[explained] = time_wait_ends(self.connection, side, entered).map(|until| (side, until));
+            let is_in = |row: &Row| row.states[side] == Some(TcpState::TimeWait);
+            let sent = |row: &Row| match row.what {
+                What::Segment(index, Leg::Whole | Leg::Departs) if is_in(row) => {
+                    Some(&self.connection.segments[index]).filter(|segment| segment.from == side)
+                }
+                _ => None,
+            };
+            let enters = || rows.iter().position(|row| is_in(row) && row.at[side].is_some());
+            let Some(first) = rows.iter().position(|row| sent(row).is_some()).or_else(enters) else {
+                continue;
+            };
+            let entered = rows[first].at[side].unwrap_or(Instant::ZERO);
+            let Some(until) = time_wait_ends(self.connection, side, entered) else { continue };
+            let time = until.since(entered);
+            waits[first] = Some(Waits { side, time, which: Which::First });
+            let mut fin_came_again = false;
+            for (row, waits) in rows.iter().zip(&mut waits).skip(first + 1) {
+                if fin_came_again && sent(row).is_some() {
+                    *waits = Some(Waits { side, time, which: Which::Anew });
+                    fin_came_again = false;
+                } else if let What::Segment(index, _) = row.what {
+                    let segment = &self.connection.segments[index];
+                    let arrived = segment.from != side && row.at[side].is_some();
+                    fin_came_again |= arrived && segment.is_repeat && segment.header.flags.fin();
+                }
+            }
         }
         waits
     }
 }
 
+/// An end waits in TIME-WAIT.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waits {
+    side: Side,
+    time: Duration,
+    which: Which,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Which {
+    First,
+    Anew,
+}
+
 /// Short texts side by side, as many as fit in a line of `width` columns.
-fn packed(texts: Vec<String>, width: usize) -> Vec<String> {
+pub(super) fn packed(texts: Vec<String>, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for text in texts {
         match lines.last_mut() {

@@ -73,7 +73,16 @@ pub(super) fn rows(connection: &Connection) -> Vec<Row> {
     builder.flush_before(Instant::NEVER);
     let mut rows = builder.rows;
     let mut progress = Progress::default();
+    let mut shown: Pair<Option<TcpState>> = Pair::default();
     for row in &mut rows {
+        for side in Side::BOTH {
+            // An end that a row does not concern is as the rows above left it.
+            let is_seen = connection.ends[side].observed != Observed::FromPeer;
+            if is_seen && row.at[side].is_none() && shown[side].is_some() {
+                row.states[side] = shown[side];
+            }
+            shown[side] = row.states[side];
+        }
         row.before = progress;
         if let What::Segment(segment, leg) = row.what {
             let from = connection.segments[segment].from;
@@ -96,6 +105,8 @@ struct Builder<'a> {
     pending: Vec<(Instant, Side, Note, Pair<Option<TcpState>>)>,
     /// The row in which the last arrival at each end stands, and when that was.
     last_arrival: Pair<Option<(usize, Instant)>>,
+    /// When the application called last.
+    last_call: Pair<Option<Instant>>,
     /// The row of each segment, and where in the events it first arrives.
     row_of: BTreeMap<usize, usize>,
     arrival_of: BTreeMap<usize, usize>,
@@ -114,6 +125,7 @@ impl<'a> Builder<'a> {
             rows: Vec::new(),
             pending: Vec::new(),
             last_arrival: Pair::default(),
+            last_call: Pair::default(),
             row_of: BTreeMap::new(),
             arrival_of,
         }
@@ -128,6 +140,7 @@ impl<'a> Builder<'a> {
                     self.rows[row].dropped = Some(drop);
                 }
             }
+            EventKind::Called(_) => self.last_call[event.side] = Some(event.at),
             EventKind::Moved { from, to, cause } => self.moved(event, (from, to, cause)),
             EventKind::Fired(timer) if !matches!(timer, Timer::DelayedAck | Timer::TimeWait) => {
                 self.pending.push((event.at, event.side, Note::Fired(timer), event.states));
@@ -192,11 +205,21 @@ impl<'a> Builder<'a> {
         self.last_arrival[side] = Some((row, event.at));
     }
 
+    /// True when the application called at that moment: then the move belongs to what the end sends, not to
+    /// what came.
+    fn was_called(&self, side: Side, at: Instant) -> bool {
+        self.last_call[side] == Some(at)
+    }
+
     fn moved(&mut self, event: &Event, (from, to, cause): (TcpState, TcpState, Cause)) {
         let side = event.side;
         let note = Note::Moved { from, cause };
         match self.last_arrival[side] {
-            Some((row, at)) if at == event.at && is_caused_by_arrival(cause) => {
+            Some((row, at))
+                if at == event.at
+                    && (is_caused_by_arrival(cause)
+                        || cause == Cause::Aborted && !self.was_called(side, at)) =>
+            {
                 self.rows[row].states[side] = Some(to);
                 self.rows[row].notes[side].push(note);
             }

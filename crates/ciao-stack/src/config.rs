@@ -3,6 +3,7 @@
 //! Those of a connection are in `ciao_tcp::config`, those of an interface in [`crate::interface`].
 
 use alloc::sync::Arc;
+use ciao_tcp::Tracing;
 use core::ops::RangeInclusive;
 
 /// What a host is told at its start.
@@ -47,14 +48,4 @@ impl Default for HostConfig {
             trace: Tracing::Off,
         }
     }
-}
-
-/// Whether trace records are collected.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Tracing {
-    /// They are not; the cost is one branch.
-    #[default]
-    Off,
-    /// They are; whoever switches them on drains them.
-    On,
 }

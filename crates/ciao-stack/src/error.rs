@@ -60,6 +60,16 @@ impl fmt::Display for ListenError {
 
 impl core::error::Error for ListenError {}
 
+impl From<BindError> for ListenError {
+    fn from(error: BindError) -> Self {
+        match error {
+            BindError::AddressNotLocal => Self::AddressNotLocal,
+            BindError::AddressInUse => Self::AddressInUse,
+            BindError::NoFreePort => Self::NoFreePort,
+        }
+    }
+}
+
 /// Why a UDP socket could not be bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

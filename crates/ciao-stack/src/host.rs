@@ -3,26 +3,41 @@
 //! After every input drain `poll_transmit` and `poll_event`, then read `poll_timeout`.
 
 use crate::config::HostConfig;
+use crate::context::{Context, Outgoing};
 use crate::counters::{Counters, Counts};
 use crate::error::{BindError, ConnectError, ListenError, UdpSendError};
 use crate::event::HostEvent;
 use crate::ids::{ConnectionId, InterfaceId, ListenerId, SocketId, UdpId};
 use crate::interface::InterfaceConfig;
+use crate::receive::Receiver;
 use crate::request::{ConnectRequest, IpOptions, ListenRequest};
-use crate::trace::TraceRecord;
+use crate::tcp::Tcp;
+use crate::trace::{HostTraceEvent, TraceRecord};
+use crate::udp::Udp;
 use bytes::Bytes;
 use ciao_tcp::config::SocketOptions;
 use ciao_tcp::error::{ReceiveError, SendError};
-use ciao_tcp::{ConnectionError, TcpState, Wait, WaitReason};
-use ciao_wire::{Instant, Packet};
+use ciao_tcp::{ConnectionError, Stats, TcpState, Wait};
+use ciao_wire::{Instant, Packet, PacketId};
 use core::net::SocketAddr;
 
 /// One host.
 #[derive(Debug)]
 pub struct Host {
-    config: HostConfig,
-    interfaces: alloc::vec::Vec<InterfaceConfig>,
-    counters: Counters,
+    context: Context,
+    tcp: Tcp,
+    udp: Udp,
+    last_packet: PacketId,
+    turn: Turn,
+}
+
+/// Whose packet goes out next, so that neither keeps the other from the link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// Connections.
+    Connections,
+    /// Everything else: answers, errors, datagrams.
+    Queue,
 }
 
 impl Host {
@@ -30,14 +45,15 @@ impl Host {
     /// the same outputs. A live host's seed comes from the operating system.
     #[must_use]
     pub fn new(config: HostConfig, seed: [u8; 32]) -> Self {
-        let _ = seed;
-        Self { config, interfaces: alloc::vec::Vec::new(), counters: Counters::default() }
+        let mut context = Context::new(config, seed);
+        let tcp = Tcp::new(&mut context);
+        Self { context, tcp, udp: Udp::default(), last_packet: PacketId(0), turn: Turn::Queue }
     }
 
     /// What the host was told at its start.
     #[must_use]
     pub fn config(&self) -> &HostConfig {
-        &self.config
+        &self.context.config
     }
 
     /// Adds an interface.
@@ -45,14 +61,12 @@ impl Host {
     /// # Panics
     /// At the 257th.
     pub fn add_interface(&mut self, config: InterfaceConfig) -> InterfaceId {
-        let id = InterfaceId(u8::try_from(self.interfaces.len()).expect("a host has at most 256 interfaces"));
-        self.interfaces.push(config);
-        id
+        self.context.interfaces.add(config)
     }
 
     /// The interfaces in the order in which they were added.
     pub fn interfaces(&self) -> impl Iterator<Item = (InterfaceId, &InterfaceConfig)> {
-        (0..).map(InterfaceId).zip(&self.interfaces)
+        self.context.interfaces.iter()
     }
 
     /// A packet came through `interface`.
@@ -68,52 +82,73 @@ impl Host {
         interface: InterfaceId,
         packets: impl IntoIterator<Item = Packet>,
     ) {
-        let _ = (now, interface);
-        self.counters.packets_received += packets.into_iter().count() as u64;
+        let Self { context, tcp, udp, .. } = self;
+        Receiver { context, tcp, udp, now, interface, run: None }.receive(packets);
     }
 
     /// Fires every timer that is due.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let _ = now;
+        self.tcp.handle_timeout(&mut self.context, now);
     }
 
     /// The next packet for a link.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<(InterfaceId, Packet)> {
-        let _ = now;
-        None
+        let Self { context, tcp, .. } = self;
+        let outgoing = if self.turn == Turn::Queue {
+            self.turn = Turn::Connections;
+            context.dequeue().or_else(|| tcp.poll_transmit(context, now))
+        } else {
+            self.turn = Turn::Queue;
+            tcp.poll_transmit(context, now).or_else(|| context.dequeue())
+        };
+        let Outgoing { interface, mut packet, connection } = outgoing?;
+        self.last_packet.0 += 1;
+        packet.id = self.last_packet;
+        context.counters.packets_sent += 1;
+        context.trace.record(now, connection, Some(packet.id), || HostTraceEvent::PacketSent {
+            interface,
+            packet: packet.clone(),
+        });
+        Some((interface, packet))
     }
 
     /// When the host wants `handle_timeout`. It may find nothing due then.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        self.tcp.poll_timeout()
     }
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<HostEvent> {
-        None
+        self.context.events.pop_front()
     }
 
     /// Takes out what was recorded.
     pub fn drain_trace(&mut self) -> impl Iterator<Item = TraceRecord> {
-        core::iter::empty()
+        self.context.trace.drain()
     }
 
     /// How often did what happen.
     #[must_use]
     pub fn counters(&self) -> &Counters {
-        &self.counters
+        &self.context.counters
+    }
+
+    /// How many entries the timing wheel has looked at since the start: what waiting has cost.
+    #[must_use]
+    pub fn timer_steps(&self) -> u64 {
+        self.tcp.timer_steps()
     }
 
     /// How many sockets there are.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        Counts::default()
+        self.tcp.counts()
     }
 
     /// The records in TIME-WAIT: local and remote end, and when each ends.
     pub fn time_waits(&self) -> impl Iterator<Item = (SocketAddr, SocketAddr, Instant)> {
-        core::iter::empty()
+        self.tcp.time_waits(&self.context)
     }
 
     /// Active OPEN. `Event::Connected`, or `Event::Closed` with the reason, follows.
@@ -121,8 +156,7 @@ impl Host {
     /// # Errors
     /// [`ConnectError`], at once and without a packet.
     pub fn tcp_connect(&mut self, now: Instant, request: ConnectRequest) -> Result<SocketId, ConnectError> {
-        let _ = (now, request);
-        Err(ConnectError::NoRoute)
+        self.tcp.connect(&mut self.context, now, &request)
     }
 
     /// Passive OPEN.
@@ -130,8 +164,7 @@ impl Host {
     /// # Errors
     /// [`ListenError`].
     pub fn tcp_listen(&mut self, request: ListenRequest) -> Result<ListenerId, ListenError> {
-        let _ = request;
-        Err(ListenError::AddressNotLocal)
+        self.tcp.listen(&mut self.context, &request)
     }
 
     /// The local end of a listener.
@@ -140,8 +173,7 @@ impl Host {
     /// When the listener was closed.
     #[must_use]
     pub fn tcp_listener_local(&self, id: ListenerId) -> SocketAddr {
-        let _ = id;
-        SocketAddr::from(([0, 0, 0, 0], 0))
+        self.tcp.listener_local(&self.context, id)
     }
 
     /// Takes the next established connection.
@@ -149,8 +181,7 @@ impl Host {
     /// # Panics
     /// When the listener was closed.
     pub fn tcp_accept(&mut self, id: ListenerId) -> Option<SocketId> {
-        let _ = id;
-        None
+        self.tcp.accept(id)
     }
 
     /// Closes a listener. What waits in its queues is reset.
@@ -158,7 +189,7 @@ impl Host {
     /// # Panics
     /// When it was closed before.
     pub fn tcp_close_listener(&mut self, now: Instant, id: ListenerId) {
-        let _ = (now, id);
+        self.tcp.close_listener(&mut self.context, now, id);
     }
 
     /// SEND: takes what fits of `bytes`, by copying.
@@ -169,8 +200,7 @@ impl Host {
     /// # Panics
     /// When the socket was given back with `tcp_close` or `tcp_abort`.
     pub fn tcp_send(&mut self, now: Instant, id: SocketId, bytes: &[u8]) -> Result<usize, SendError> {
-        let _ = (now, id, bytes);
-        Err(SendError::NotConnected)
+        self.tcp.call(&mut self.context, now, id, |connection| connection.send(now, bytes))
     }
 
     /// SEND: takes what fits from the front of `bytes`, without copying.
@@ -186,8 +216,7 @@ impl Host {
         id: SocketId,
         bytes: &mut Bytes,
     ) -> Result<usize, SendError> {
-        let _ = (now, id, bytes);
-        Err(SendError::NotConnected)
+        self.tcp.call(&mut self.context, now, id, |connection| connection.send_bytes(now, bytes))
     }
 
     /// RECEIVE by copying; `Ok(0)` is the end of the peer's data.
@@ -203,8 +232,7 @@ impl Host {
         id: SocketId,
         bytes: &mut [u8],
     ) -> Result<usize, ReceiveError> {
-        let _ = (now, id, bytes);
-        Err(ReceiveError::NotConnected)
+        self.tcp.call(&mut self.context, now, id, |connection| connection.receive(now, bytes))
     }
 
     /// RECEIVE of at most `max` bytes without copying; empty at the end of the peer's data.
@@ -220,8 +248,7 @@ impl Host {
         id: SocketId,
         max: usize,
     ) -> Result<Bytes, ReceiveError> {
-        let _ = (now, id, max);
-        Err(ReceiveError::NotConnected)
+        self.tcp.call(&mut self.context, now, id, |connection| connection.receive_bytes(now, max))
     }
 
     /// As `tcp_receive`, but the bytes stay.
@@ -232,8 +259,7 @@ impl Host {
     /// # Panics
     /// When the socket was given back.
     pub fn tcp_peek(&self, id: SocketId, bytes: &mut [u8]) -> Result<usize, ReceiveError> {
-        let _ = (id, bytes);
-        Err(ReceiveError::NotConnected)
+        self.tcp.connection(id).peek(bytes)
     }
 
     /// CLOSE of our direction: FIN behind the data. The socket stays with its owner.
@@ -241,7 +267,7 @@ impl Host {
     /// # Panics
     /// When the socket was given back.
     pub fn tcp_shutdown(&mut self, now: Instant, id: SocketId) {
-        let _ = (now, id);
+        self.tcp.call(&mut self.context, now, id, |connection| connection.shutdown(now));
     }
 
     /// CLOSE: gives the socket back. The connection ends by itself: FIN, or RST when there are unread bytes.
@@ -249,7 +275,7 @@ impl Host {
     /// # Panics
     /// When the socket was given back before.
     pub fn tcp_close(&mut self, now: Instant, id: SocketId) {
-        let _ = (now, id);
+        self.tcp.release(&mut self.context, now, id, |connection| connection.close(now));
     }
 
     /// ABORT: gives the socket back; RST.
@@ -257,7 +283,7 @@ impl Host {
     /// # Panics
     /// When the socket was given back before.
     pub fn tcp_abort(&mut self, now: Instant, id: SocketId) {
-        let _ = (now, id);
+        self.tcp.release(&mut self.context, now, id, |connection| connection.abort(now));
     }
 
     /// Changes the options of a connection.
@@ -265,7 +291,7 @@ impl Host {
     /// # Panics
     /// When the socket was given back.
     pub fn tcp_set_options(&mut self, now: Instant, id: SocketId, options: SocketOptions) {
-        let _ = (now, id, options);
+        self.tcp.call(&mut self.context, now, id, |connection| connection.set_options(now, options));
     }
 
     /// The options of a connection.
@@ -274,8 +300,7 @@ impl Host {
     /// When the socket was given back.
     #[must_use]
     pub fn tcp_options(&self, id: SocketId) -> SocketOptions {
-        let _ = id;
-        SocketOptions::default()
+        self.tcp.connection(id).options()
     }
 
     /// Changes what the connection's packets say to the network.
@@ -283,7 +308,16 @@ impl Host {
     /// # Panics
     /// When the socket was given back.
     pub fn tcp_set_ip_options(&mut self, id: SocketId, ip: IpOptions) {
-        let _ = (id, ip);
+        self.tcp.set_ip_options(id, ip);
+    }
+
+    /// What the connection's packets say to the network.
+    ///
+    /// # Panics
+    /// When the socket was given back.
+    #[must_use]
+    pub fn tcp_ip_options(&self, id: SocketId) -> IpOptions {
+        self.tcp.ip_options(id)
     }
 
     /// The state of a connection.
@@ -292,8 +326,7 @@ impl Host {
     /// When the socket was given back.
     #[must_use]
     pub fn tcp_state(&self, id: SocketId) -> TcpState {
-        let _ = id;
-        TcpState::Closed
+        self.tcp.connection(id).state()
     }
 
     /// How the connection ended, if it did so otherwise than by both sides closing.
@@ -302,8 +335,7 @@ impl Host {
     /// When the socket was given back.
     #[must_use]
     pub fn tcp_error(&self, id: SocketId) -> Option<ConnectionError> {
-        let _ = id;
-        None
+        self.tcp.connection(id).error()
     }
 
     /// The local end.
@@ -312,8 +344,7 @@ impl Host {
     /// When the socket was given back.
     #[must_use]
     pub fn tcp_local(&self, id: SocketId) -> SocketAddr {
-        let _ = id;
-        SocketAddr::from(([0, 0, 0, 0], 0))
+        self.tcp.local(&self.context, id)
     }
 
     /// The remote end.
@@ -322,8 +353,7 @@ impl Host {
     /// When the socket was given back.
     #[must_use]
     pub fn tcp_remote(&self, id: SocketId) -> SocketAddr {
-        let _ = id;
-        SocketAddr::from(([0, 0, 0, 0], 0))
+        self.tcp.remote(id)
     }
 
     /// What the connection waits for.
@@ -331,9 +361,17 @@ impl Host {
     /// # Panics
     /// When the socket was given back.
     #[must_use]
-    pub fn tcp_why(&self, now: Instant, id: SocketId) -> Wait {
-        let _ = (now, id);
-        Wait { reason: WaitReason::Closed, until: None }
+    pub fn tcp_why(&self, id: SocketId) -> Wait {
+        self.tcp.connection(id).why()
+    }
+
+    /// The numbers that the connection keeps of itself (STATUS, RFC 9293 §3.10.6).
+    ///
+    /// # Panics
+    /// When the socket was given back.
+    #[must_use]
+    pub fn tcp_stats(&self, id: SocketId) -> Stats {
+        self.tcp.connection(id).stats()
     }
 
     /// The connection's name in the trace.
@@ -342,8 +380,7 @@ impl Host {
     /// When the socket was given back.
     #[must_use]
     pub fn tcp_connection(&self, id: SocketId) -> ConnectionId {
-        let _ = id;
-        ConnectionId(0)
+        self.tcp.connection_id(id)
     }
 
     /// Opens a UDP socket. An unspecified address means all of the host's addresses of that version; port 0,
@@ -352,8 +389,7 @@ impl Host {
     /// # Errors
     /// [`BindError`].
     pub fn udp_bind(&mut self, local: SocketAddr) -> Result<UdpId, BindError> {
-        let _ = local;
-        Err(BindError::AddressNotLocal)
+        self.udp.bind(&mut self.context, local)
     }
 
     /// The local end of a UDP socket.
@@ -362,8 +398,7 @@ impl Host {
     /// When the socket was closed.
     #[must_use]
     pub fn udp_local(&self, id: UdpId) -> SocketAddr {
-        let _ = id;
-        SocketAddr::from(([0, 0, 0, 0], 0))
+        self.udp.local(&self.context, id)
     }
 
     /// Sends a datagram.
@@ -380,8 +415,7 @@ impl Host {
         bytes: &[u8],
         remote: SocketAddr,
     ) -> Result<(), UdpSendError> {
-        let _ = (now, id, bytes, remote);
-        Err(UdpSendError::NoRoute)
+        self.udp.send(&mut self.context, now, id, bytes, remote)
     }
 
     /// Takes the next datagram: how many of its bytes fit into `bytes`, and its sender.
@@ -389,8 +423,7 @@ impl Host {
     /// # Panics
     /// When the socket was closed.
     pub fn udp_receive_from(&mut self, id: UdpId, bytes: &mut [u8]) -> Option<(usize, SocketAddr)> {
-        let _ = (id, bytes);
-        None
+        self.udp.receive(id, bytes)
     }
 
     /// Closes a UDP socket.
@@ -398,6 +431,6 @@ impl Host {
     /// # Panics
     /// When it was closed before.
     pub fn udp_close(&mut self, id: UdpId) {
-        let _ = id;
+        self.udp.close(id);
     }
 }

@@ -90,7 +90,7 @@ pub enum Segmentation {
     ByLink,
 }
 
-/// Who writes the transport checksum of a sent packet. That of IPv4's header is always written.
+/// Who writes the transport checksum of a sent TCP segment. That of IPv4's header is always written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Checksums {
     /// The host.
@@ -98,7 +98,4 @@ pub enum Checksums {
     ByHost,
     /// The link: packets leave with [`ciao_wire::Checksum::Partial`].
     ByLink,
-    /// Nobody, since the packet never leaves the machine's memory: it leaves with
-    /// [`ciao_wire::Checksum::Valid`] and the field holds zero.
-    None,
 }

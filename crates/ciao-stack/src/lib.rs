@@ -16,16 +16,30 @@
 extern crate alloc;
 
 pub mod config;
+mod context;
 pub mod counters;
+mod demux;
 pub mod error;
 pub mod event;
 pub mod host;
+mod icmp;
 pub mod ids;
+mod ingress;
 pub mod interface;
+mod merge;
+mod ports;
+mod rate;
+mod receive;
 pub mod request;
+mod routing;
+mod segmentation;
+mod tcp;
 pub mod trace;
+mod udp;
+mod wheel;
 
-pub use config::{HostConfig, Tracing};
+pub use ciao_tcp::Tracing;
+pub use config::HostConfig;
 pub use counters::{Counters, Counts};
 pub use error::{BindError, ConnectError, HostDropReason, ListenError, UdpSendError};
 pub use event::HostEvent;

@@ -6,6 +6,7 @@
 use crate::error::HostDropReason;
 use crate::ids::{ConnectionId, InterfaceId};
 use alloc::vec::Vec;
+use ciao_tcp::Tracing;
 use ciao_wire::{Instant, Packet, PacketId};
 use core::net::SocketAddr;
 
@@ -71,4 +72,50 @@ pub enum HostTraceEvent {
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
     records: Option<Vec<TraceRecord>>,
+    /// From here on, records of received packets wait to be told whose they are.
+    unattributed: usize,
+}
+
+impl Trace {
+    pub(crate) fn new(tracing: Tracing) -> Self {
+        Self { records: (tracing == Tracing::On).then(Vec::new), unattributed: 0 }
+    }
+
+    pub(crate) fn is_on(&self) -> bool {
+        self.records.is_some()
+    }
+
+    /// Collects a record; its event is not even built when collecting is off.
+    pub(crate) fn record(
+        &mut self,
+        at: Instant,
+        connection: Option<ConnectionId>,
+        packet: Option<PacketId>,
+        event: impl FnOnce() -> HostTraceEvent,
+    ) {
+        if let Some(records) = &mut self.records {
+            records.push(TraceRecord { at, connection, packet, event: event() });
+        }
+    }
+
+    /// The packets that are recorded from here on belong to a segment whose connection is not known yet.
+    pub(crate) fn begin_arrival(&mut self) {
+        self.unattributed = self.records.as_ref().map_or(0, Vec::len);
+    }
+
+    /// They are those of `connection`.
+    pub(crate) fn attribute(&mut self, connection: ConnectionId) {
+        let received = self.records.iter_mut().flat_map(|records| records.iter_mut().skip(self.unattributed));
+        for record in received {
+            if matches!(record.event, HostTraceEvent::PacketReceived { .. }) {
+                record.connection = Some(connection);
+            }
+        }
+        self.begin_arrival();
+    }
+
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = TraceRecord> + '_ {
+        self.unattributed = 0;
+        self.records.iter_mut().flat_map(|records| records.drain(..))
+    }
 }

@@ -95,7 +95,7 @@ impl TcpStream {
     pub fn why(&self) -> io::Result<Wait> {
         let shard = self.shared.lock();
         shard.check_open()?;
-        Ok(shard.host.tcp_why(self.shared.now(), self.id))
+        Ok(shard.host.tcp_why(self.id))
     }
 
     /// The name of the connection in the stack's trace.

@@ -1,0 +1,132 @@
+//! What all protocols of a host share: addresses and routes, the queue to the links, events, the trace,
+//! counters, limits.
+
+use crate::config::HostConfig;
+use crate::counters::Counters;
+use crate::error::HostDropReason;
+use crate::event::HostEvent;
+use crate::ids::{ConnectionId, InterfaceId};
+use crate::interface::Checksums;
+use crate::rate::RateLimit;
+use crate::request::IpOptions;
+use crate::routing::{Interfaces, LocalIndex};
+use crate::segmentation::{Envelope, packet};
+use crate::trace::{HostTraceEvent, Trace};
+use alloc::collections::VecDeque;
+use ciao_tcp::{SegmentOut, TraceEvent};
+use ciao_wire::{Instant, Packet, PacketId};
+use core::net::IpAddr;
+use rand_chacha::ChaCha8Rng;
+use rand_core::{Rng, SeedableRng};
+
+/// A packet on its way out, with what the trace wants to know.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) interface: InterfaceId,
+    pub(crate) packet: Packet,
+    pub(crate) connection: Option<ConnectionId>,
+}
+
+/// Where a received packet came from, for what is said about it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    pub(crate) interface: InterfaceId,
+    pub(crate) packet: PacketId,
+}
+
+/// See the head of the file.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) config: HostConfig,
+    pub(crate) interfaces: Interfaces,
+    pub(crate) random: ChaCha8Rng,
+    pub(crate) events: VecDeque<HostEvent>,
+    pub(crate) trace: Trace,
+    pub(crate) counters: Counters,
+    pub(crate) icmp_errors: RateLimit,
+    pub(crate) resets: RateLimit,
+    /// Packets that no connection holds back.
+    queue: VecDeque<Outgoing>,
+}
+
+impl Context {
+    pub(crate) fn new(config: HostConfig, seed: [u8; 32]) -> Self {
+        let mut random = ChaCha8Rng::from_seed(seed);
+        Self {
+            icmp_errors: RateLimit::new(config.icmp_errors_per_s, key(&mut random)),
+            resets: RateLimit::new(config.resets_per_s, key(&mut random)),
+            trace: Trace::new(config.trace),
+            config,
+            interfaces: Interfaces::default(),
+            random,
+            events: VecDeque::new(),
+            counters: Counters::default(),
+            queue: VecDeque::new(),
+        }
+    }
+
+    /// Counts and records that a packet was dropped.
+    pub(crate) fn drop_packet(&mut self, now: Instant, packet: PacketId, reason: HostDropReason) {
+        self.counters.count_drop(reason);
+        self.trace.record(now, None, Some(packet), || HostTraceEvent::PacketDropped { reason });
+    }
+
+    /// Whether one more packet may wait for the link.
+    pub(crate) fn has_room(&self) -> bool {
+        self.queue.len() < self.config.max_queued_packets
+    }
+
+    /// Queues a packet for the link, or drops it when too many wait.
+    pub(crate) fn enqueue(&mut self, now: Instant, outgoing: Outgoing) {
+        if self.has_room() {
+            self.queue.push_back(outgoing);
+        } else {
+            self.drop_packet(now, outgoing.packet.id, HostDropReason::TransmitQueueFull);
+        }
+    }
+
+    /// The queued packet that has waited longest.
+    pub(crate) fn dequeue(&mut self) -> Option<Outgoing> {
+        self.queue.pop_front()
+    }
+
+    /// The IP header of packets between our address `local` and `remote`.
+    pub(crate) fn envelope(&self, local: LocalIndex, remote: IpAddr, ip: IpOptions) -> Envelope {
+        Envelope {
+            source: self.interfaces.address(local),
+            destination: remote,
+            dscp: ip.dscp & 0x3f,
+            // RFC 1122 §3.2.1.7 1122-3.2.1.7a: zero is never sent
+            hop_limit: ip.hop_limit.filter(|limit| *limit > 0).unwrap_or(self.config.hop_limit.max(1)),
+        }
+    }
+
+    /// Queues one segment that stands outside of a connection: a SYN-ACK, a RST, the last ACK of TIME-WAIT.
+    pub(crate) fn send_alone(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        envelope: &Envelope,
+        segment: SegmentOut,
+        connection: Option<ConnectionId>,
+    ) {
+        let (seq, len, transmission) = (segment.header.seq, segment.len(), segment.transmission);
+        self.trace.record(now, connection, None, || {
+            HostTraceEvent::Tcp(TraceEvent::Transmitted { seq, len, transmission })
+        });
+        let checksums = self.checksums(interface);
+        let packet = packet(envelope, checksums, &segment.header, segment.payload, 0);
+        self.enqueue(now, Outgoing { interface, packet, connection });
+    }
+
+    pub(crate) fn checksums(&self, interface: InterfaceId) -> Checksums {
+        self.interfaces.config(interface).offload.checksums
+    }
+}
+
+/// A key that nobody outside knows.
+pub(crate) fn key(random: &mut ChaCha8Rng) -> [u8; 16] {
+    let mut key = [0; 16];
+    random.fill_bytes(&mut key);
+    key
+}

@@ -1,0 +1,162 @@
+//! What is in a received packet, and may it be looked at? The order of the checks.
+//!
+//! Header, source route, destination, source, fragment; then the transport's own header and checksum. Cheap
+//! checks come before those that read the payload. What to do with a good packet is in [`crate::host`].
+
+use crate::error::HostDropReason;
+use crate::ids::InterfaceId;
+use crate::routing::{Destination, Interfaces, LocalIndex, Source};
+use bytes::Bytes;
+use ciao_tcp::Segment;
+use ciao_wire::checksum::pseudo_header;
+use ciao_wire::ipv4::SourceRoute;
+use ciao_wire::{Checksum, Head, IpHeader, Packet, ParseError, Payload, Protocol, TcpHeader};
+
+/// A packet whose IP header was read, and is one that we may act upon.
+#[derive(Debug)]
+pub(crate) struct Datagram {
+    pub(crate) packet: Packet,
+    pub(crate) ip: IpHeader,
+    /// Bytes of the IP header, options and extension headers included.
+    pub(crate) ip_len: usize,
+    pub(crate) destination: Destination,
+}
+
+/// Reads the IP header and applies the rules that hold for all transports.
+pub(crate) fn open(
+    packet: Packet,
+    interface: InterfaceId,
+    interfaces: &Interfaces,
+) -> Result<Datagram, HostDropReason> {
+    let (packet, (ip, ip_len)) = parse_whole(packet, IpHeader::parse).map_err(|error| match error {
+        ParseError::Checksum => HostDropReason::IpChecksum,
+        _ => HostDropReason::MalformedIp,
+    })?;
+    if ip.total_len() > packet.len() || ip.total_len() < ip_len {
+        return Err(HostDropReason::MalformedIp);
+    }
+    // RFC 9293 §3.9.2.1 MUST-53
+    // RFC 1122 §3.2.1.8 1122-3.2.1.8a
+    if matches!(&ip, IpHeader::V4(header) if header.source_route == SourceRoute::Present) {
+        return Err(HostDropReason::SourceRoute);
+    }
+    // RFC 1122 §3.2.1.3 1122-3.2.1.3a
+    let destination = interfaces.destination(interface, ip.destination());
+    if destination == Destination::Other {
+        return Err(HostDropReason::NotForUs);
+    }
+    match interfaces.source(interface, ip.source()) {
+        Source::Possible => {}
+        // RFC 1122 §3.2.1.3 1122-3.2.1.3b
+        Source::Impossible => return Err(HostDropReason::InvalidSource),
+        Source::Ours => return Err(HostDropReason::OwnSource),
+    }
+    if ip.is_fragment() {
+        return Err(HostDropReason::Fragment);
+    }
+    Ok(Datagram { packet, ip, ip_len, destination })
+}
+
+impl Datagram {
+    /// The one of our addresses that it was sent to.
+    pub(crate) fn local(&self) -> Option<LocalIndex> {
+        match self.destination {
+            Destination::Us(local) => Some(local),
+            Destination::Many | Destination::Other => None,
+        }
+    }
+
+    /// The TCP segment in it.
+    // RFC 9293 §3.1 MUST-3
+    pub(crate) fn into_segment(self) -> Result<Segment, HostDropReason> {
+        let Self { packet, ip, ip_len, .. } = self;
+        let total_len = ip.total_len();
+        let parse = |front: &[u8]| {
+            let segment = front.get(ip_len..front.len().min(total_len)).unwrap_or_default();
+            TcpHeader::parse(segment).map(|(header, len)| (header, ip_len + len))
+        };
+        let (packet, (header, headers_len)) =
+            parse_whole(packet, parse).map_err(|_| HostDropReason::MalformedTcp)?;
+        let payload = payload_behind(&packet, headers_len, total_len);
+        if packet.checksum == Checksum::Unknown {
+            let len = u32::try_from(total_len - ip_len).expect("a packet is shorter than 2^16 bytes");
+            let sum = pseudo_header(ip.source(), ip.destination(), Protocol::TCP, len)
+                .add_bytes(&front(&packet)[ip_len..headers_len])
+                .add_payload(&payload);
+            if !sum.is_valid() {
+                return Err(HostDropReason::TcpChecksum);
+            }
+        }
+        Ok(Segment { header, payload, segment_size: packet.segment_size })
+    }
+
+    /// What follows the IP header, in one piece. Copies only when it came in pieces.
+    pub(crate) fn message(&self) -> Bytes {
+        let Self { packet, ip, ip_len, .. } = self;
+        let mut chunks = packet.payload.chunks();
+        let mut whole = match (packet.head.is_empty(), chunks.next(), chunks.next()) {
+            (true, Some(only), None) => only.clone(),
+            _ => Bytes::from(packet.to_vec()),
+        };
+        whole.truncate(ip.total_len());
+        whole.split_off(*ip_len)
+    }
+
+    /// The checksum over pseudo-header and `message`.
+    pub(crate) fn sum_of(&self, message: &[u8], protocol: Protocol) -> ciao_wire::Sum {
+        let len = u32::try_from(message.len()).expect("a packet is shorter than 2^16 bytes");
+        pseudo_header(self.ip.source(), self.ip.destination(), protocol, len).add_bytes(message)
+    }
+
+    /// Whether the link has vouched for the transport checksum.
+    pub(crate) fn is_vouched_for(&self) -> bool {
+        self.packet.checksum != Checksum::Unknown
+    }
+
+    /// The start of the packet, as an ICMP error quotes it.
+    pub(crate) fn quote(&self, max: usize) -> Bytes {
+        let mut bytes = self.packet.to_vec();
+        bytes.truncate(max.min(self.ip.total_len()));
+        Bytes::from(bytes)
+    }
+}
+
+/// The bytes in which the headers stand.
+fn front(packet: &Packet) -> &[u8] {
+    if packet.head.is_empty() {
+        packet.payload.chunks().next().map_or(&[], |bytes| bytes)
+    } else {
+        packet.head.as_slice()
+    }
+}
+
+/// Reads headers from the front of a packet. When they are cut in two, the packet is put together first.
+fn parse_whole<T>(
+    packet: Packet,
+    parse: impl Fn(&[u8]) -> Result<(T, usize), ParseError>,
+) -> Result<(Packet, (T, usize)), ParseError> {
+    match parse(front(&packet)) {
+        Ok(parsed) => Ok((packet, parsed)),
+        Err(ParseError::Truncated) if front(&packet).len() < packet.len() => {
+            let whole = Payload::from(Bytes::from(packet.to_vec()));
+            let packet = Packet { head: Head::EMPTY, payload: whole, ..packet };
+            let parsed = parse(front(&packet))?;
+            Ok((packet, parsed))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The bytes between the headers and the end of the IP packet; what the link has padded is left out.
+fn payload_behind(packet: &Packet, headers_len: usize, total_len: usize) -> Payload {
+    let mut payload = packet.payload.clone();
+    let before = packet.head.len();
+    payload.truncate(total_len.saturating_sub(before));
+    if before <= headers_len {
+        payload.advance(headers_len - before);
+        return payload;
+    }
+    let mut whole = Payload::from(Bytes::copy_from_slice(&packet.head.as_slice()[headers_len..]));
+    whole.append(payload);
+    whole
+}

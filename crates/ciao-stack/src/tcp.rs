@@ -1,0 +1,362 @@
+//! The TCP of a host: opening, what goes out, and what follows from every input.
+//!
+//! Segments that come in are in [`arrival`], the calls of applications in [`calls`], the tables in
+//! [`tables`], [`listeners`] and [`time_waits`], one connection in `ciao-tcp`.
+//!
+//! Whatever may have made a connection want to send puts it into the queue of the ready. Nothing else is
+//! asked, so that the cost of a turn does not depend on how many connections there are.
+
+mod arrival;
+mod calls;
+mod listeners;
+mod tables;
+mod time_waits;
+mod timeouts;
+
+pub(crate) use arrival::Arrival;
+
+use crate::context::{Context, Outgoing, key};
+use crate::counters::Counts;
+use crate::demux::{Endpoints, Holder};
+use crate::event::HostEvent;
+use crate::ids::{ConnectionId, InterfaceId};
+use crate::interface::Segmentation;
+use crate::request::IpOptions;
+use crate::segmentation::{Cutting, Rest, packet};
+use crate::trace::{HostTraceEvent, Opening};
+use crate::wheel::{TimerHandle, Wheel};
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use ciao_tcp::isn::{Secret, initial_sequence, timestamp_offset};
+use ciao_tcp::{Connection, Event, SegmentOut, Setup, TcpState};
+use ciao_wire::{Instant, Packet};
+use core::net::SocketAddr;
+use listeners::{ACCEPT_TIMEOUT, Listeners};
+use tables::{Owner, Reach, Readiness, Socket, Tables};
+use timeouts::Waiter;
+
+/// Segments that one connection may send before it is another one's turn. Few, so that all get on; more than
+/// one, so that its records stay in the cache. A super-segment counts as one.
+const SEGMENTS_PER_TURN: u8 = 8;
+
+/// Headers of IP and TCP without options, which an MSS does not count (RFC 9293 §3.7.1).
+const HEADERS_V4_BYTES: u16 = 40;
+const HEADERS_V6_BYTES: u16 = 60;
+/// The MSS of a peer that does not say it (RFC 9293 §3.7.1 MUST-15).
+const DEFAULT_MSS_V4_BYTES: u16 = 536;
+const DEFAULT_MSS_V6_BYTES: u16 = 1220;
+
+/// The TCP of a host.
+#[derive(Debug)]
+pub(crate) struct Tcp {
+    tables: Tables,
+    listeners: Listeners,
+    wheel: Wheel,
+    /// Connections that may have something to send, in the order of their turns.
+    ready: VecDeque<u32>,
+    left_in_turn: u8,
+    cutting: Option<Box<Cut>>,
+    secret: Secret,
+    last_connection: ConnectionId,
+}
+
+/// A super-segment that is being cut for a link that does not do it.
+#[derive(Debug)]
+struct Cut {
+    cutting: Cutting,
+    interface: InterfaceId,
+    connection: ConnectionId,
+}
+
+impl Tcp {
+    pub(crate) fn new(context: &mut Context) -> Self {
+        Self {
+            tables: Tables::new(key(&mut context.random)),
+            listeners: Listeners::default(),
+            wheel: Wheel::new(),
+            ready: VecDeque::new(),
+            left_in_turn: SEGMENTS_PER_TURN,
+            cutting: None,
+            secret: Secret::new(key(&mut context.random)),
+            last_connection: ConnectionId(0),
+        }
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        Counts {
+            listeners: self.listeners.len(),
+            half_open: self.tables.half_open.len(),
+            connections: self.tables.sockets.len(),
+            time_wait: self.tables.time_waits.len(),
+        }
+    }
+
+    /// Entries that the timing wheel has looked at.
+    pub(crate) fn timer_steps(&self) -> u64 {
+        self.wheel.steps()
+    }
+
+    /// The records in TIME-WAIT.
+    pub(crate) fn time_waits<'a>(
+        &'a self,
+        context: &'a Context,
+    ) -> impl Iterator<Item = (SocketAddr, SocketAddr, Instant)> + 'a {
+        self.tables
+            .time_waits
+            .iter()
+            .map(|(endpoints, expires)| (local_of(context, &endpoints), endpoints.remote(), expires))
+    }
+
+    fn next_connection(&mut self) -> ConnectionId {
+        self.last_connection.0 += 1;
+        self.last_connection
+    }
+
+    /// What a new connection is told.
+    // RFC 6528 §3 6528-1; RFC 9293 §3.7.1 SHLD-6, MUST-67
+    fn setup(&self, context: &Context, now: Instant, interface: InterfaceId, endpoints: &Endpoints) -> Setup {
+        let local = local_of(context, endpoints);
+        let remote = endpoints.remote();
+        let mtu = context.interfaces.config(interface).mtu;
+        let (headers, default_mss) = match remote {
+            SocketAddr::V4(_) => (HEADERS_V4_BYTES, DEFAULT_MSS_V4_BYTES),
+            SocketAddr::V6(_) => (HEADERS_V6_BYTES, DEFAULT_MSS_V6_BYTES),
+        };
+        Setup {
+            local_port: endpoints.local_port,
+            remote_port: endpoints.remote_port,
+            iss: initial_sequence(&self.secret, now, local, remote),
+            timestamp_offset: timestamp_offset(&self.secret, local, remote),
+            announce_mss: mtu.saturating_sub(headers).max(1),
+            default_mss,
+            tracing: context.config.trace,
+        }
+    }
+
+    /// Keeps a new connection, which is not listed yet.
+    fn keep(&mut self, socket: Socket) -> u32 {
+        let slot = self.tables.sockets.insert(Box::new(socket));
+        u32::try_from(slot).expect("`max_connections` is below 2^30")
+    }
+
+    /// Records that the host has heard of a connection.
+    fn record_opened(
+        context: &mut Context,
+        now: Instant,
+        id: ConnectionId,
+        endpoints: &Endpoints,
+        opening: Opening,
+    ) {
+        if context.trace.is_on() {
+            let (local, remote) = (local_of(context, endpoints), endpoints.remote());
+            context.trace.record(now, Some(id), None, || HostTraceEvent::Opened { local, remote, opening });
+        }
+    }
+
+    /// After an input to a connection: tells what it has to tell, and lets it have its turn.
+    fn after_input(&mut self, context: &mut Context, now: Instant, index: u32) {
+        self.report(context, now, index);
+        let socket = &mut self.tables.sockets[index as usize];
+        if socket.readiness == Readiness::Idle {
+            socket.readiness = Readiness::Queued;
+            self.ready.push_back(index);
+        }
+    }
+
+    /// Moves what a connection has recorded into the trace, and its events to whoever holds it.
+    fn report(&mut self, context: &mut Context, now: Instant, index: u32) {
+        let socket = &mut self.tables.sockets[index as usize];
+        record_events(context, now, socket);
+        while let Some(event) = socket.connection.poll_event() {
+            match socket.owner {
+                Owner::Application => {
+                    context.events.push_back(HostEvent::Tcp(socket.name(index), event));
+                }
+                Owner::Listener(listener) if event == Event::Connected => {
+                    let listener_slot = self.listeners.at_mut(listener);
+                    listener_slot.accept.push_back((now + ACCEPT_TIMEOUT, index));
+                    if !listener_slot.timer.is_set() {
+                        let waiter = Waiter::Listener(listener).token();
+                        listener_slot.timer = self.wheel.insert(now + ACCEPT_TIMEOUT, waiter);
+                    }
+                    context.events.push_back(HostEvent::Acceptable(listener_slot.name(listener)));
+                }
+                // Who accepts later tries first and sees for himself.
+                Owner::Listener(_) | Owner::Nobody => {}
+            }
+        }
+    }
+
+    /// The next packet of TCP's own.
+    pub(crate) fn poll_transmit(&mut self, context: &mut Context, now: Instant) -> Option<Outgoing> {
+        if let Some(outgoing) = self.next_cut() {
+            return Some(outgoing);
+        }
+        while let Some(&index) = self.ready.front() {
+            let socket = self.tables.sockets.get_mut(index as usize);
+            let Some(socket) = socket.filter(|socket| socket.readiness == Readiness::Queued) else {
+                // Its slot was given to another one meanwhile.
+                self.end_turn();
+                continue;
+            };
+            if let Some(segment) = socket.connection.poll_transmit(now) {
+                record_events(context, now, socket);
+                let outgoing = wrap(context, socket, segment, &mut self.cutting);
+                self.left_in_turn -= 1;
+                if self.left_in_turn == 0 {
+                    self.ready.push_back(index);
+                    self.end_turn();
+                }
+                return Some(outgoing);
+            }
+            socket.readiness = Readiness::Idle;
+            self.end_turn();
+            self.come_to_rest(context, now, index);
+        }
+        None
+    }
+
+    fn end_turn(&mut self) {
+        self.ready.pop_front();
+        self.left_in_turn = SEGMENTS_PER_TURN;
+    }
+
+    fn next_cut(&mut self) -> Option<Outgoing> {
+        let Cut { cutting, interface, connection } = self.cutting.as_deref_mut()?;
+        let (packet, rest) = cutting.next();
+        let outgoing = Outgoing { interface: *interface, packet, connection: Some(*connection) };
+        if rest == Rest::Nothing {
+            self.cutting = None;
+        }
+        Some(outgoing)
+    }
+
+    /// A connection has nothing more to send: sets its timer, and lets go of what nobody needs any more.
+    fn come_to_rest(&mut self, context: &mut Context, now: Instant, index: u32) {
+        self.report(context, now, index);
+        let socket = &mut self.tables.sockets[index as usize];
+        let finished = socket.connection.is_finished();
+        if finished && socket.reach == Reach::Listed {
+            // A new connection may have the endpoints while the application still reads how the old one
+            // ended.
+            socket.reach = Reach::Unlisted;
+            self.tables.unlist(Holder::Connection(index));
+        }
+        let socket = &self.tables.sockets[index as usize];
+        if socket.owner == Owner::Nobody {
+            if finished || socket.reach == Reach::Unlisted {
+                self.forget(index);
+                return;
+            }
+            if socket.connection.state() == TcpState::TimeWait && self.shrink(context, index) {
+                return;
+            }
+        }
+        self.arm(index);
+    }
+
+    /// Sets the timer of a connection. One that is due later stays where it is and is moved when it fires:
+    /// most deadlines are put off again and again and never met.
+    fn arm(&mut self, index: u32) {
+        let socket = &mut self.tables.sockets[index as usize];
+        let deadline = socket.connection.poll_timeout().map(|wakeup| wakeup.at);
+        match (deadline, self.wheel.deadline(socket.timer)) {
+            (Some(at), None) => socket.timer = self.wheel.insert(at, Waiter::Connection(index).token()),
+            (Some(at), Some(set)) if at < set => self.wheel.reschedule(socket.timer, at),
+            (None, Some(_)) => {
+                self.wheel.remove(socket.timer);
+                socket.timer = TimerHandle::NONE;
+            }
+            _ => {}
+        }
+    }
+
+    /// Puts the compact record in the place of a connection in TIME-WAIT that nobody holds.
+    fn shrink(&mut self, context: &mut Context, index: u32) -> bool {
+        let socket = &self.tables.sockets[index as usize];
+        let (endpoints, id) = (socket.endpoints, socket.id);
+        let Some(wait) = socket.connection.time_wait() else { return false };
+        let Some(record) = self.tables.time_waits.insert(endpoints, wait) else { return false };
+        if context.trace.is_on() {
+            self.tables.time_waits.note_id(record, id);
+        }
+        self.tables.succeed(Holder::Connection(index), Holder::TimeWait(record));
+        self.tables.sockets[index as usize].reach = Reach::Unlisted;
+        self.forget(index);
+        if self.tables.time_waits.len() > context.config.max_time_wait {
+            context.counters.time_wait_evicted += 1;
+            let oldest = self.tables.time_waits.first().expect("there are more than a limit allows");
+            self.remove_time_wait(oldest);
+        }
+        true
+    }
+
+    fn remove_time_wait(&mut self, index: u32) {
+        self.tables.unlist(Holder::TimeWait(index));
+        self.tables.time_waits.remove(index);
+    }
+
+    /// Drops a connection.
+    fn forget(&mut self, index: u32) {
+        let socket = &self.tables.sockets[index as usize];
+        if socket.timer.is_set() {
+            self.wheel.remove(socket.timer);
+        }
+        if socket.reach == Reach::Listed {
+            self.tables.unlist(Holder::Connection(index));
+        }
+        self.tables.sockets.remove(index as usize);
+    }
+}
+
+/// Moves what a connection has recorded into the trace.
+fn record_events(context: &mut Context, now: Instant, socket: &mut Socket) {
+    if context.trace.is_on() {
+        for event in socket.connection.drain_trace() {
+            context.trace.record(now, Some(socket.id), None, || HostTraceEvent::Tcp(event));
+        }
+    }
+}
+
+/// Puts headers around a segment; begins to cut it when its link does not.
+fn wrap(context: &Context, socket: &Socket, segment: SegmentOut, cut: &mut Option<Box<Cut>>) -> Outgoing {
+    let interface = socket.interface;
+    let offload = context.interfaces.config(interface).offload;
+    let envelope = context.envelope(socket.endpoints.local, socket.endpoints.remote_address(), socket.ip);
+    let is_many = segment.segment_size > 0 && segment.payload.len() > usize::from(segment.segment_size);
+    let packet: Packet = if is_many && offload.segmentation == Segmentation::ByHost {
+        let mut cutting = Cutting::new(envelope, offload.checksums, segment);
+        let (first, _) = cutting.next();
+        *cut = Some(Box::new(Cut { cutting, interface, connection: socket.id }));
+        first
+    } else {
+        let SegmentOut { header, payload, segment_size, transmission: _ } = segment;
+        packet(&envelope, offload.checksums, &header, payload, if is_many { segment_size } else { 0 })
+    };
+    Outgoing { interface, packet, connection: Some(socket.id) }
+}
+
+fn local_of(context: &Context, endpoints: &Endpoints) -> SocketAddr {
+    SocketAddr::new(context.interfaces.address(endpoints.local), endpoints.local_port)
+}
+
+/// A socket around a new connection.
+fn socket(
+    connection: Connection,
+    id: ConnectionId,
+    endpoints: Endpoints,
+    (interface, ip): (InterfaceId, IpOptions),
+    owner: Owner,
+) -> Socket {
+    Socket {
+        connection,
+        id,
+        endpoints,
+        ip,
+        interface,
+        owner,
+        readiness: Readiness::Idle,
+        reach: Reach::Listed,
+        timer: TimerHandle::NONE,
+    }
+}

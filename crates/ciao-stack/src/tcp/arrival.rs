@@ -1,0 +1,333 @@
+//! A segment has arrived: whose is it? (RFC 9293 §3.10.7, before a connection looks at it)
+//!
+//! What the connection, the half-open record or the TIME-WAIT record does with it is decided in `ciao-tcp`.
+
+use crate::context::{Context, Origin};
+use crate::demux::{Endpoints, Holder};
+use crate::error::HostDropReason;
+use crate::icmp::Reported;
+use crate::ids::ConnectionId;
+use crate::ports::Version;
+use crate::request::{IpOptions, Overflow};
+use crate::tcp::tables::{HalfOpenEntry, Owner, Reach};
+use crate::tcp::{Tcp, socket};
+use crate::trace::{HostTraceEvent, Opening};
+use crate::wheel::TimerHandle;
+use ciao_tcp::icmp::{Belief, IcmpError};
+use ciao_tcp::{
+    Cause, DropReason, HalfOpen, HalfOpenAnswer, Segment, SegmentOut, TcpState, TimeWaitAnswer, TraceEvent,
+    answer_from_closed,
+};
+use ciao_wire::quote::Quote;
+use ciao_wire::{Instant, Protocol, SeqNum};
+use core::panic::Location;
+
+/// A segment for one of our addresses, or several that were merged.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    /// Of the packet that carried it, the last one when it was merged.
+    pub(crate) origin: Origin,
+    pub(crate) endpoints: Endpoints,
+    pub(crate) segment: Segment,
+}
+
+/// Who has the endpoints of a SYN that may begin a new connection, and the least number to begin it with.
+type Predecessor = (Holder, SeqNum);
+
+impl Tcp {
+    /// Handles a segment whose checksum is right and whose addresses may be talked to.
+    pub(crate) fn handle_segment(&mut self, context: &mut Context, now: Instant, arrival: Arrival) {
+        let packet = arrival.origin.packet;
+        let handled = match self.tables.find(&arrival.endpoints) {
+            Some(Holder::Connection(index)) => self.for_connection(context, now, index, arrival),
+            Some(Holder::HalfOpen(index)) => self.for_half_open(context, now, index, arrival),
+            Some(Holder::TimeWait(index)) => self.for_time_wait(context, now, index, &arrival),
+            None => self.for_listener(context, now, &arrival, None),
+        };
+        if let Err(reason) = handled {
+            context.drop_packet(now, packet, reason);
+        }
+    }
+
+    /// Hands an ICMP error to the connection whose packet it quotes.
+    ///
+    /// # Errors
+    /// Why the error goes no further.
+    // RFC 9293 §3.9.2.2 MUST-54
+    // RFC 5927 §4.1 5927-4a: the connection checks the quoted number
+    pub(crate) fn handle_icmp(
+        &mut self,
+        context: &mut Context,
+        now: Instant,
+        reported: Reported,
+        quote: &Quote,
+    ) -> Result<(), HostDropReason> {
+        if quote.protocol != Protocol::TCP {
+            return Err(HostDropReason::IcmpIgnored);
+        }
+        let unknown = HostDropReason::IcmpQuoteUnknown;
+        let local = context.interfaces.local(quote.source.ip()).ok_or(unknown)?;
+        let endpoints = Endpoints::new(local, quote.source.port(), quote.destination);
+        let kind = reported.meaning().ok_or(HostDropReason::IcmpIgnored)?;
+        // A half-open connection goes on trying, and one in TIME-WAIT has nothing to lose.
+        let Some(Holder::Connection(index)) = self.tables.find(&endpoints) else { return Err(unknown) };
+        let socket = &mut self.tables.sockets[index as usize];
+        context.trace.attribute(socket.id);
+        match socket.connection.handle_icmp(IcmpError { kind, quoted_seq: quote.seq }) {
+            Belief::Believed => {
+                self.after_input(context, now, index);
+                Ok(())
+            }
+            Belief::Ignored => Err(unknown),
+        }
+    }
+
+    fn for_connection(
+        &mut self,
+        context: &mut Context,
+        now: Instant,
+        index: u32,
+        arrival: Arrival,
+    ) -> Result<(), HostDropReason> {
+        let socket = &mut self.tables.sockets[index as usize];
+        if socket.connection.state() == TcpState::TimeWait
+            && let Some(mut wait) = socket.connection.time_wait()
+            && let answer = wait.handle_segment(now, &context.config.tcp, &arrival.segment)
+            && let TimeWaitAnswer::NewSyn { least_iss } = answer
+        {
+            return self.for_listener(context, now, &arrival, Some((Holder::Connection(index), least_iss)));
+        }
+        context.trace.attribute(socket.id);
+        socket.connection.handle_segment(now, arrival.segment);
+        self.after_input(context, now, index);
+        Ok(())
+    }
+
+    fn for_half_open(
+        &mut self,
+        context: &mut Context,
+        now: Instant,
+        index: u32,
+        arrival: Arrival,
+    ) -> Result<(), HostDropReason> {
+        let entry = &mut self.tables.half_open[index as usize];
+        let id = entry.id;
+        context.trace.attribute(id);
+        match entry.half_open.handle_segment(&arrival.segment) {
+            HalfOpenAnswer::Stays => self.serve_half_open(context, now, index),
+            HalfOpenAnswer::Dropped(reason) => {
+                record_drop(context, now, Some(id), reason);
+                return Err(HostDropReason::HalfOpen);
+            }
+            HalfOpenAnswer::Reset(segment) => {
+                reply(context, now, &arrival, segment, Some(id));
+                return Err(HostDropReason::HalfOpen);
+            }
+            // RFC 9293 §3.5 MUST-11
+            HalfOpenAnswer::Gone => self.drop_half_open(context, now, index, Cause::ResetReceived),
+            HalfOpenAnswer::Establish => return self.establish(context, now, index, arrival),
+        }
+        Ok(())
+    }
+
+    /// The handshake is complete: the record becomes a connection, when there is room for it.
+    fn establish(
+        &mut self,
+        context: &mut Context,
+        now: Instant,
+        index: u32,
+        arrival: Arrival,
+    ) -> Result<(), HostDropReason> {
+        let listener = self.listeners.at(self.tables.half_open[index as usize].listener);
+        if !listener.has_room_to_accept() {
+            if listener.overflow == Overflow::Drop {
+                return Err(HostDropReason::AcceptQueueFull);
+            }
+            self.drop_half_open(context, now, index, Cause::Aborted);
+            return Err(reset_answer(context, now, &arrival, HostDropReason::AcceptQueueFull));
+        }
+        if self.tables.sockets.len() >= context.config.max_connections {
+            return Err(HostDropReason::TooManyConnections);
+        }
+        let (options, ip) = (listener.options, listener.ip);
+        let HalfOpenEntry { half_open, id, endpoints, interface, listener, timer: _ } =
+            self.take_half_open(index);
+        let connection = half_open.establish(&context.config.tcp, options, context.config.trace);
+        let owner = Owner::Listener(listener);
+        let new = self.keep(socket(connection, id, endpoints, (interface, ip), owner));
+        self.tables.succeed(Holder::HalfOpen(index), Holder::Connection(new));
+        let connection = &mut self.tables.sockets[new as usize].connection;
+        connection.handle_segment(now, arrival.segment);
+        if connection.state() == TcpState::SynReceived {
+            // The record and the connection disagree; nobody would ever hold it.
+            self.abort_unowned(context, now, new);
+        } else {
+            self.after_input(context, now, new);
+        }
+        Ok(())
+    }
+
+    // RFC 9293 §3.10.7.4 in TIME-WAIT
+    fn for_time_wait(
+        &mut self,
+        context: &mut Context,
+        now: Instant,
+        index: u32,
+        arrival: &Arrival,
+    ) -> Result<(), HostDropReason> {
+        let id = self.tables.time_waits.id(index);
+        let mut wait = *self.tables.time_waits.wait(index);
+        let answer = wait.handle_segment(now, &context.config.tcp, &arrival.segment);
+        self.tables.time_waits.update(index, wait);
+        if let Some(id) = id.filter(|_| !matches!(answer, TimeWaitAnswer::NewSyn { .. })) {
+            context.trace.attribute(id);
+        }
+        match answer {
+            TimeWaitAnswer::Acknowledge(segment) => {
+                reply(context, now, arrival, segment, id);
+                Ok(())
+            }
+            TimeWaitAnswer::Dropped(reason) => {
+                record_drop(context, now, id, reason);
+                Err(HostDropReason::TimeWait)
+            }
+            TimeWaitAnswer::NewSyn { least_iss } => {
+                self.for_listener(context, now, arrival, Some((Holder::TimeWait(index), least_iss)))
+            }
+        }
+    }
+
+    /// A segment that belongs to no connection, or a SYN that may take over the endpoints of one in
+    /// TIME-WAIT.
+    // RFC 9293 §3.10.7.1, §3.10.7.2
+    fn for_listener(
+        &mut self,
+        context: &mut Context,
+        now: Instant,
+        arrival: &Arrival,
+        predecessor: Option<Predecessor>,
+    ) -> Result<(), HostDropReason> {
+        let endpoints = arrival.endpoints;
+        let version = Version::of(endpoints.remote_address());
+        let found = self.listeners.bindings.find(endpoints.local_port, version, endpoints.local);
+        let Some(index) = found else {
+            if predecessor.is_some() {
+                return Err(HostDropReason::TimeWait);
+            }
+            return Err(reset_answer(context, now, arrival, HostDropReason::NoConnection));
+        };
+        let flags = arrival.segment.header.flags;
+        if flags.rst() {
+            return Err(HostDropReason::NotForListener);
+        }
+        if flags.ack() {
+            return Err(reset_answer(context, now, arrival, HostDropReason::NotForListener));
+        }
+        if !flags.syn() {
+            return Err(HostDropReason::NotForListener);
+        }
+        let listener = self.listeners.at(index);
+        let full = match (listener.has_room_to_accept(), listener.has_room_for_syn()) {
+            (true, true) => None,
+            (false, _) => Some(HostDropReason::AcceptQueueFull),
+            (true, false) => Some(HostDropReason::SynQueueFull),
+        };
+        match (full, listener.overflow) {
+            (None, _) => self.open_half(context, now, index, arrival, predecessor),
+            (Some(reason), Overflow::Drop) => return Err(reason),
+            (Some(reason), Overflow::Reset) => return Err(reset_answer(context, now, arrival, reason)),
+        }
+        Ok(())
+    }
+
+    /// A listener takes a SYN.
+    fn open_half(
+        &mut self,
+        context: &mut Context,
+        now: Instant,
+        listener: u32,
+        arrival: &Arrival,
+        predecessor: Option<Predecessor>,
+    ) {
+        let Arrival { origin, endpoints, segment } = arrival;
+        let mut setup = self.setup(context, now, origin.interface, endpoints);
+        if let Some((holder, least_iss)) = predecessor {
+            setup.iss = setup.iss.latest(least_iss);
+            self.yield_endpoints(context, now, holder);
+        }
+        let id = self.next_connection();
+        context.trace.attribute(id);
+        Self::record_opened(context, now, id, endpoints, Opening::Passive);
+        context.trace.record(now, Some(id), None, || {
+            let (from, to) = (TcpState::Listen, TcpState::SynReceived);
+            HostTraceEvent::Tcp(TraceEvent::StateChanged { from, to, cause: Cause::SynReceived })
+        });
+        let options = self.listeners.at(listener).options;
+        let half_open = HalfOpen::new(now, &context.config.tcp, &options, &setup, segment);
+        let interface = origin.interface;
+        let timer = TimerHandle::NONE;
+        let entry = HalfOpenEntry { half_open, id, endpoints: *endpoints, interface, listener, timer };
+        let slot = self.tables.half_open.insert(entry);
+        let index = u32::try_from(slot).expect("listeners limit their number");
+        self.listeners.at_mut(listener).half_open += 1;
+        self.tables.list(Holder::HalfOpen(index));
+        self.serve_half_open(context, now, index);
+    }
+
+    /// A connection in TIME-WAIT lets a newer one have its endpoints.
+    // RFC 9293 §3.6.1 MAY-2, SHLD-4
+    fn yield_endpoints(&mut self, context: &mut Context, now: Instant, holder: Holder) {
+        match holder {
+            Holder::TimeWait(index) => {
+                let id = self.tables.time_waits.id(index);
+                context.trace.record(now, id, None, || {
+                    let (from, to) = (TcpState::TimeWait, TcpState::Closed);
+                    HostTraceEvent::Tcp(TraceEvent::StateChanged { from, to, cause: Cause::TimeWaitReused })
+                });
+                self.remove_time_wait(index);
+            }
+            Holder::Connection(index) => {
+                self.tables.sockets[index as usize].reach = Reach::Unlisted;
+                self.tables.unlist(holder);
+            }
+            Holder::HalfOpen(_) => unreachable!("a half-open connection is never in TIME-WAIT"),
+        }
+    }
+}
+
+/// Records why a compact record does not take a segment.
+#[track_caller]
+fn record_drop(context: &mut Context, now: Instant, id: Option<ConnectionId>, reason: DropReason) {
+    let decided_at = Location::caller();
+    context.trace.record(now, id, None, || HostTraceEvent::Tcp(TraceEvent::Dropped { reason, decided_at }));
+}
+
+/// Sends `segment` back to where `arrival` came from.
+fn reply(
+    context: &mut Context,
+    now: Instant,
+    arrival: &Arrival,
+    segment: SegmentOut,
+    connection: Option<ConnectionId>,
+) {
+    let Endpoints { local, .. } = arrival.endpoints;
+    let envelope = context.envelope(local, arrival.endpoints.remote_address(), IpOptions::default());
+    context.send_alone(now, arrival.origin.interface, &envelope, segment, connection);
+}
+
+/// Answers a segment with the RST that it deserves, at a bounded rate, and tells why the segment goes no
+/// further.
+// RFC 9293 §3.5.2
+fn reset_answer(
+    context: &mut Context,
+    now: Instant,
+    arrival: &Arrival,
+    reason: HostDropReason,
+) -> HostDropReason {
+    let Some(reset) = answer_from_closed(&arrival.segment) else { return reason };
+    if !context.resets.take(now, arrival.endpoints.remote_address()) {
+        return HostDropReason::RateLimited;
+    }
+    reply(context, now, arrival, reset, None);
+    reason
+}

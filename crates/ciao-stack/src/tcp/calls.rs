@@ -1,0 +1,197 @@
+//! The calls of applications: OPEN, active and passive, and what is passed on to a connection (RFC 9293
+//! §3.9.1).
+//!
+//! What SEND, RECEIVE, CLOSE and ABORT do is decided in `ciao_tcp::user_calls`.
+
+use crate::context::Context;
+use crate::demux::{Endpoints, Holder};
+use crate::error::{ConnectError, ListenError};
+use crate::ids::{ConnectionId, InterfaceId, ListenerId, SocketId};
+use crate::ports::{self, Version};
+use crate::request::{ConnectRequest, IpOptions, ListenRequest};
+use crate::routing::LocalIndex;
+use crate::tcp::tables::{Owner, Socket};
+use crate::tcp::{Tcp, local_of, socket};
+use crate::trace::Opening;
+use ciao_tcp::{Cause, Connection};
+use ciao_wire::Instant;
+use core::net::SocketAddr;
+
+impl Tcp {
+    // RFC 9293 §3.10.1
+    pub(crate) fn connect(
+        &mut self,
+        context: &mut Context,
+        now: Instant,
+        request: &ConnectRequest,
+    ) -> Result<SocketId, ConnectError> {
+        let (interface, local) = choose_path(context, request)?;
+        if self.tables.sockets.len() >= context.config.max_connections {
+            return Err(ConnectError::TooManyConnections);
+        }
+        let endpoints = self.choose_port(context, request, local)?;
+        let id = self.next_connection();
+        Self::record_opened(context, now, id, &endpoints, Opening::Active);
+        let setup = self.setup(context, now, interface, &endpoints);
+        let connection = Connection::connect(now, &context.config.tcp, request.options, setup);
+        let index = self.keep(socket(connection, id, endpoints, (interface, request.ip), Owner::Application));
+        self.tables.list(Holder::Connection(index));
+        self.after_input(context, now, index);
+        Ok(self.tables.sockets[index as usize].name(index))
+    }
+
+    /// The four numbers of a new connection, which no other has.
+    fn choose_port(
+        &self,
+        context: &mut Context,
+        request: &ConnectRequest,
+        local: LocalIndex,
+    ) -> Result<Endpoints, ConnectError> {
+        let with = |port| Endpoints::new(local, port, request.remote);
+        match request.local.map_or(0, |local| local.port()) {
+            0 => {
+                let version = Version::of(request.remote.ip());
+                let is_free = |port| {
+                    self.listeners.bindings.find(port, version, local).is_none()
+                        && self.tables.find(&with(port)).is_none()
+                };
+                let range = context.config.ephemeral_ports.clone();
+                let port = ports::choose(&mut context.random, &range, is_free);
+                port.map(with).ok_or(ConnectError::NoFreePort)
+            }
+            // RFC 9293 §3.9.1.1 MUST-42: a listener at the port is no obstacle
+            port if self.tables.find(&with(port)).is_none() => Ok(with(port)),
+            _ => Err(ConnectError::AddressInUse),
+        }
+    }
+
+    // RFC 9293 §3.10.1
+    pub(crate) fn listen(
+        &mut self,
+        context: &mut Context,
+        request: &ListenRequest,
+    ) -> Result<ListenerId, ListenError> {
+        self.listeners.open(context, request)
+    }
+
+    pub(crate) fn listener_local(&self, context: &Context, id: ListenerId) -> SocketAddr {
+        self.listeners.local(context, id)
+    }
+
+    pub(crate) fn accept(&mut self, id: ListenerId) -> Option<SocketId> {
+        self.listeners.check(id);
+        let (_, index) = self.listeners.at_mut(id.index).accept.pop_front()?;
+        let socket = &mut self.tables.sockets[index as usize];
+        socket.owner = Owner::Application;
+        Some(socket.name(index))
+    }
+
+    pub(crate) fn close_listener(&mut self, context: &mut Context, now: Instant, id: ListenerId) {
+        self.listeners.check(id);
+        let of_listener = self.tables.half_open.iter().filter(|(_, entry)| entry.listener == id.index);
+        let half_open: alloc::vec::Vec<usize> = of_listener.map(|(slot, _)| slot).collect();
+        for slot in half_open {
+            let index = u32::try_from(slot).expect("it was given out as 32 bits");
+            self.drop_half_open(context, now, index, Cause::Aborted);
+        }
+        let listener = self.listeners.close(id);
+        if listener.timer.is_set() {
+            self.wheel.remove(listener.timer);
+        }
+        for (_, index) in listener.accept {
+            self.abort_unowned(context, now, index);
+        }
+    }
+
+    /// # Panics
+    /// When the socket was given back.
+    fn socket(&self, id: SocketId) -> &Socket {
+        let socket = self
+            .tables
+            .sockets
+            .get(id.index as usize)
+            .filter(|socket| socket.owner == Owner::Application && socket.name(id.index) == id);
+        socket.expect("the owner uses no name of a socket that it has given back")
+    }
+
+    /// Asks a connection.
+    pub(crate) fn connection(&self, id: SocketId) -> &Connection {
+        &self.socket(id).connection
+    }
+
+    pub(crate) fn connection_id(&self, id: SocketId) -> ConnectionId {
+        self.socket(id).id
+    }
+
+    pub(crate) fn local(&self, context: &Context, id: SocketId) -> SocketAddr {
+        local_of(context, &self.socket(id).endpoints)
+    }
+
+    pub(crate) fn remote(&self, id: SocketId) -> SocketAddr {
+        self.socket(id).endpoints.remote()
+    }
+
+    pub(crate) fn ip_options(&self, id: SocketId) -> IpOptions {
+        self.socket(id).ip
+    }
+
+    // RFC 9293 §3.9.1.9 SHLD-21
+    pub(crate) fn set_ip_options(&mut self, id: SocketId, ip: IpOptions) {
+        self.socket(id);
+        self.tables.sockets[id.index as usize].ip = ip;
+    }
+
+    /// Makes a call to a connection, and lets it have its turn.
+    pub(crate) fn call<R>(
+        &mut self,
+        context: &mut Context,
+        now: Instant,
+        id: SocketId,
+        call: impl FnOnce(&mut Connection) -> R,
+    ) -> R {
+        self.socket(id);
+        let answer = call(&mut self.tables.sockets[id.index as usize].connection);
+        self.after_input(context, now, id.index);
+        answer
+    }
+
+    /// Makes the last call to a connection: its owner gives it back.
+    pub(crate) fn release(
+        &mut self,
+        context: &mut Context,
+        now: Instant,
+        id: SocketId,
+        call: impl FnOnce(&mut Connection),
+    ) {
+        self.socket(id);
+        let socket = &mut self.tables.sockets[id.index as usize];
+        call(&mut socket.connection);
+        socket.owner = Owner::Nobody;
+        self.after_input(context, now, id.index);
+    }
+}
+
+/// The interface and the local address of a new connection.
+// RFC 9293 §3.9.1.1 MUST-43, MUST-44, MUST-45, MUST-46
+fn choose_path(
+    context: &Context,
+    request: &ConnectRequest,
+) -> Result<(InterfaceId, LocalIndex), ConnectError> {
+    let (interfaces, remote) = (&context.interfaces, request.remote);
+    if remote.port() == 0 || !interfaces.is_single_host(remote.ip()) {
+        return Err(ConnectError::InvalidRemote);
+    }
+    match request.local.map(|local| local.ip()).filter(|address| !address.is_unspecified()) {
+        Some(address) => {
+            let local = interfaces.local(address).filter(|_| address.is_ipv4() == remote.is_ipv4());
+            let local = local.ok_or(ConnectError::AddressNotLocal)?;
+            let path = interfaces.path_from(local, remote.ip()).ok_or(ConnectError::NoRoute)?;
+            Ok((path.interface, local))
+        }
+        None => {
+            let path = interfaces.path(remote.ip()).ok_or(ConnectError::NoRoute)?;
+            let local = interfaces.source_for(path.interface, remote.ip()).ok_or(ConnectError::NoRoute)?;
+            Ok((path.interface, local))
+        }
+    }
+}

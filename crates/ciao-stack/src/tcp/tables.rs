@@ -1,0 +1,142 @@
+//! Where are the connections, half-open ones and records in TIME-WAIT kept?
+
+use crate::demux::{Demux, Endpoints, Holder};
+use crate::ids::{ConnectionId, InterfaceId, SocketId};
+use crate::request::IpOptions;
+use crate::tcp::time_waits::TimeWaits;
+use crate::wheel::TimerHandle;
+use alloc::boxed::Box;
+use ciao_tcp::{Connection, HalfOpen};
+use slab::Slab;
+
+/// Who holds a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// An application, by its `SocketId`.
+    Application,
+    /// A listener, by its index: it waits to be accepted, or will.
+    Listener(u32),
+    /// Nobody: it ends by itself.
+    Nobody,
+}
+
+/// Whether a connection stands in the queue of those that may have something to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Readiness {
+    Idle,
+    Queued,
+}
+
+/// Whether segments still find the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// They do.
+    Listed,
+    /// It has ended, or another connection has its endpoints, and only its owner still knows it.
+    Unlisted,
+}
+
+/// A connection with what the host knows of it.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    pub(crate) connection: Connection,
+    pub(crate) id: ConnectionId,
+    pub(crate) endpoints: Endpoints,
+    pub(crate) ip: IpOptions,
+    pub(crate) interface: InterfaceId,
+    pub(crate) owner: Owner,
+    pub(crate) readiness: Readiness,
+    pub(crate) reach: Reach,
+    pub(crate) timer: TimerHandle,
+}
+
+impl Socket {
+    /// The name that an application knows it by. The low half of the connection's number is the generation.
+    pub(crate) fn name(&self, index: u32) -> SocketId {
+        SocketId { index, generation: self.id.0 as u32 }
+    }
+}
+
+/// A half-open connection with what the host knows of it.
+#[derive(Debug)]
+pub(crate) struct HalfOpenEntry {
+    pub(crate) half_open: HalfOpen,
+    pub(crate) id: ConnectionId,
+    pub(crate) endpoints: Endpoints,
+    pub(crate) interface: InterfaceId,
+    pub(crate) listener: u32,
+    pub(crate) timer: TimerHandle,
+}
+
+/// All of them, and the table that finds them.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    /// Boxed, so that an idle slot and a moved table cost little.
+    pub(crate) sockets: Slab<Box<Socket>>,
+    pub(crate) half_open: Slab<HalfOpenEntry>,
+    pub(crate) time_waits: TimeWaits,
+    demux: Demux,
+}
+
+impl Tables {
+    pub(crate) fn new(key: [u8; 16]) -> Self {
+        Self {
+            sockets: Slab::new(),
+            half_open: Slab::new(),
+            time_waits: TimeWaits::new(),
+            demux: Demux::new(key),
+        }
+    }
+
+    pub(crate) fn find(&self, endpoints: &Endpoints) -> Option<Holder> {
+        self.demux.find(endpoints, |holder| self.endpoints(holder))
+    }
+
+    fn endpoints(&self, holder: Holder) -> Endpoints {
+        endpoints(&self.sockets, &self.half_open, &self.time_waits, holder)
+    }
+
+    /// Lets segments find `holder`, whose endpoints nobody else has.
+    pub(crate) fn list(&mut self, holder: Holder) {
+        let of = self.endpoints(holder);
+        let Self { sockets, half_open, time_waits, demux } = self;
+        demux.insert(&of, holder, |holder| endpoints(sockets, half_open, time_waits, holder));
+    }
+
+    /// Lets segments no longer find `holder`.
+    pub(crate) fn unlist(&mut self, holder: Holder) {
+        let of = self.endpoints(holder);
+        self.demux.remove(&of, holder);
+    }
+
+    /// Lets segments for `holder` find `successor`, which has the same endpoints.
+    pub(crate) fn succeed(&mut self, holder: Holder, successor: Holder) {
+        let of = self.endpoints(successor);
+        self.demux.replace(&of, holder, successor);
+    }
+}
+
+fn endpoints(
+    sockets: &Slab<Box<Socket>>,
+    half_open: &Slab<HalfOpenEntry>,
+    time_waits: &TimeWaits,
+    holder: Holder,
+) -> Endpoints {
+    match holder {
+        Holder::Connection(index) => sockets[index as usize].endpoints,
+        Holder::HalfOpen(index) => half_open[index as usize].endpoints,
+        Holder::TimeWait(index) => time_waits.endpoints(index),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_as_small_as_the_host_promises() {
+        // Beside a connection's own size; the aim for an idle end is 512 B, all in.
+        assert!(size_of::<Socket>() - size_of::<Connection>() <= 48, "{}", size_of::<Socket>());
+        assert!(size_of::<HalfOpenEntry>() <= 128, "{}", size_of::<HalfOpenEntry>());
+    }
+}

@@ -1,0 +1,7 @@
+//! Tests of whole hosts, one file a subject.
+
+mod ip_rules;
+mod listening;
+mod many;
+mod pair;
+mod tcp_between_hosts;

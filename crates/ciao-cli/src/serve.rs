@@ -10,11 +10,11 @@ use std::{
 use anyhow::Context as _;
 use ciao::{ShutdownReport, Stack};
 use ciao_http::{
-    files::Files,
-    server::{self, Drained, ServerConfig, ServerEvent},
+    files::{Files, Uploads},
+    server::{self, Drained, RequestBody, ServerConfig, ServerEvent},
 };
 use ciao_stack::Tracing;
-use hyper::{Request, body::Incoming, service::service_fn};
+use hyper::{Request, service::service_fn};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -54,6 +54,10 @@ pub(crate) struct Serve {
     #[arg(long, default_value_t = 80, value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
 
+    /// Let PUT store files in the directory; they replace those of the same name
+    #[arg(long)]
+    uploads: bool,
+
     /// The name of the interface; without it the first free one of ciao0, ciao1, …
     #[arg(long, value_name = "NAME")]
     interface: Option<String>,
@@ -65,7 +69,8 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let files = open_directory(&self.directory)?;
+        let uploads = if self.uploads { Uploads::Stored } else { Uploads::Refused };
+        let files = open_directory(&self.directory, uploads)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.context("no runtime")?.block_on(self.serve(files))
     }
@@ -118,8 +123,8 @@ impl Serve {
     }
 }
 
-fn open_directory(directory: &Path) -> anyhow::Result<Files> {
-    Files::open(directory).map_err(|error| {
+fn open_directory(directory: &Path, uploads: Uploads) -> anyhow::Result<Files> {
+    Files::open(directory, uploads).map_err(|error| {
         let why = match error.kind() {
             std::io::ErrorKind::NotFound => "is not there".to_owned(),
             std::io::ErrorKind::NotADirectory => "is not a directory".to_owned(),
@@ -135,9 +140,9 @@ async fn serve_files(
     files: Files,
     shutdown: CancellationToken,
 ) -> std::io::Result<Drained> {
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |request: Request<RequestBody>| {
         let files = files.clone();
-        async move { Ok::<_, std::convert::Infallible>(files.answer(&request).await) }
+        async move { Ok::<_, std::convert::Infallible>(files.answer(request).await) }
     });
     let config =
         ServerConfig { observer: Some(Arc::new(print)), drain_timeout: DRAIN, ..ServerConfig::default() };
@@ -147,21 +152,25 @@ async fn serve_files(
 /// One line a request, and one for each connection that ended otherwise than agreed.
 fn print(event: ServerEvent) {
     match event {
-        ServerEvent::Request(record) => anstream::println!("{} {record}", time_of_day(SystemTime::now())),
+        ServerEvent::Request(record) => anstream::println!("{} {record}", time_of_day(since_epoch())),
         ServerEvent::Closed { connection, requests, error: Some(error) } => {
             let error = error.escape_debug();
             anstream::println!(
                 "{} connection {connection} ended after {requests} requests: {error}",
-                time_of_day(SystemTime::now())
+                time_of_day(since_epoch())
             );
         }
         _ => {}
     }
 }
 
+fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
 /// Hours, minutes and seconds, UTC.
-fn time_of_day(time: SystemTime) -> String {
-    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs()) % 86_400;
+fn time_of_day(since_epoch: Duration) -> String {
+    let seconds = since_epoch.as_secs() % 86_400;
     format!("{:02}:{:02}:{:02}Z", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
@@ -174,7 +183,10 @@ async fn finish(mut servers: tokio::task::JoinSet<std::io::Result<Drained>>, sta
         }
     }
     let report = stack.shutdown(DRAIN).await;
-    anstream::eprintln!("ciao: {finished} open connections finished, {} given up", aborted + report.aborted);
+    anstream::eprintln!(
+        "ciao: open connections that finished: {finished}; given up: {}",
+        aborted + report.aborted
+    );
     print_time_waits(&report);
 }
 
@@ -184,7 +196,7 @@ const MAX_SHOWN: usize = 20;
 fn print_time_waits(report: &ShutdownReport) {
     let count = report.time_waits.len();
     if count > 0 {
-        anstream::eprintln!("ciao: {count} connections were in TIME-WAIT; nobody waits for them any more");
+        anstream::eprintln!("ciao: in TIME-WAIT, and now given up: {count}");
     }
     for (local, remote, left) in report.time_waits.iter().take(MAX_SHOWN) {
         anstream::eprintln!("      TIME-WAIT {local} - {remote}, {:.1} s were left", left.as_secs_f64());
@@ -222,13 +234,13 @@ mod tests {
     #[test]
     fn a_directory_that_cannot_be_served_is_a_mistake() {
         for path in ["/nowhere/at/all", "/dev/null"] {
-            let error = open_directory(Path::new(path)).unwrap_err();
+            let error = open_directory(Path::new(path), Uploads::Refused).unwrap_err();
             assert!(error.is::<Mistake>() && error.to_string().contains(path), "{error}");
         }
     }
 
     #[test]
     fn the_time_of_day_has_two_digits_each() {
-        assert_eq!(time_of_day(SystemTime::UNIX_EPOCH + Duration::from_secs(86_400 + 3_723)), "01:02:03Z");
+        assert_eq!(time_of_day(Duration::from_secs(86_400 + 3_723)), "01:02:03Z");
     }
 }

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | Which file does a target name, and why never one outside? | `files/path.rs` |
 //! | How does a file of any size become a body? | `files/body.rs` |
+//! | How does PUT make a file? | `files/upload.rs` |
 //! | Has the client this version already? | `files/condition.rs` |
 //! | Which part was asked for? | `files/range.rs` |
 //! | How does a directory without an index look? | `files/listing.rs` |
@@ -16,9 +17,11 @@ mod condition;
 mod listing;
 mod path;
 mod range;
+mod upload;
 
 use std::{fs::Metadata, io, path::Path, sync::Arc};
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 
 use crate::body::{Body, full};
@@ -31,6 +34,26 @@ use range::Range;
 #[derive(Clone, Debug)]
 pub struct Files {
     root: Arc<Root>,
+    uploads: Uploads,
+}
+
+/// Whether PUT makes files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Uploads {
+    /// PUT is answered 405.
+    #[default]
+    Refused,
+    /// It does, and replaces those of the same name.
+    Stored,
+}
+
+impl Uploads {
+    fn allowed_methods(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Uploads::Refused => "GET, HEAD",
+            Uploads::Stored => "GET, HEAD, PUT",
+        })
+    }
 }
 
 impl Files {
@@ -38,17 +61,44 @@ impl Files {
     ///
     /// # Errors
     /// When it is not there, is no directory, or cannot be read.
-    pub fn open(directory: &Path) -> io::Result<Files> {
-        Ok(Files { root: Arc::new(Root::open(directory)?) })
+    pub fn open(directory: &Path, uploads: Uploads) -> io::Result<Files> {
+        Ok(Files { root: Arc::new(Root::open(directory)?), uploads })
     }
 
-    /// Answers one request; a body of the request is not read.
-    pub async fn answer<B>(&self, request: &Request<B>) -> Response<Body> {
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let mut response = plain(StatusCode::METHOD_NOT_ALLOWED);
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return response;
+    /// Answers one request.
+    pub async fn answer<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Unpin,
+    {
+        match *request.method() {
+            Method::GET | Method::HEAD => self.read(&request).await,
+            Method::PUT if self.uploads == Uploads::Stored => self.store(request).await,
+            _ => {
+                let mut response = plain(StatusCode::METHOD_NOT_ALLOWED);
+                response.headers_mut().insert(header::ALLOW, self.uploads.allowed_methods());
+                response
+            }
         }
+    }
+
+    async fn store<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Unpin,
+    {
+        let Some(wanted) = path::decode(request.uri().path()) else {
+            return plain(StatusCode::NOT_FOUND);
+        };
+        // RFC 9110 §14.5: a part must not replace a whole.
+        if request.headers().contains_key(header::CONTENT_RANGE) {
+            return plain(StatusCode::BAD_REQUEST);
+        }
+        match upload::store(&self.root, &wanted, request.into_body()).await {
+            StatusCode::NO_CONTENT => with(StatusCode::NO_CONTENT, HeaderMap::new(), crate::body::empty()),
+            status => plain(status),
+        }
+    }
+
+    async fn read<B>(&self, request: &Request<B>) -> Response<Body> {
         let Some(path) = path::decode(request.uri().path()) else {
             return plain(StatusCode::NOT_FOUND);
         };

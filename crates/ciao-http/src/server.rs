@@ -9,6 +9,7 @@
 mod access;
 mod closing;
 mod connection;
+mod request_body;
 mod rules;
 mod stream_ids;
 mod tapped;
@@ -17,7 +18,7 @@ use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
-use hyper::{body::Incoming, service::Service};
+use hyper::service::Service;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     task::JoinSet,
@@ -27,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use access::{AccessRecord, Observer, Outcome, ServerEvent};
 pub use closing::Linger;
+pub use request_body::RequestBody;
 
 use crate::body::BoxError;
 use connection::Identity;
@@ -130,7 +132,7 @@ pub async fn serve<A, S, B>(
 ) -> io::Result<Drained>
 where
     A: Accept,
-    S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>, Future: Send + 'static>,
+    S: Service<Request<RequestBody>, Response = Response<B>, Error: Into<BoxError>, Future: Send + 'static>,
     S: Clone + Send + 'static,
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {

@@ -116,6 +116,20 @@ impl Root {
         Ok(Found::File { file, name, metadata })
     }
 
+    /// The directory that a new file is made in, and the file's name there.
+    pub(super) fn parent(&self, wanted: &Wanted) -> io::Result<(OwnedFd, String)> {
+        let (name, parents) = wanted.components.split_last().ok_or(io::ErrorKind::IsADirectory)?;
+        if wanted.slash {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        let directory = Wanted { components: parents.to_vec(), slash: true };
+        let file = self.open_beneath(&directory.relative())?;
+        if !file.metadata()?.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        Ok((file.into(), name.clone()))
+    }
+
     fn directory(&self, wanted: &Wanted, directory: &File) -> io::Result<Found> {
         match self.open_beneath(&format!("{}/{INDEX}", wanted.relative())) {
             Ok(file) => {

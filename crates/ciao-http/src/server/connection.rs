@@ -32,6 +32,7 @@ use super::{
     ServerConfig,
     access::{AccessRecord, Outcome, RecordedBody, ServerEvent},
     closing,
+    request_body::RequestBody,
     rules::refusal,
     tapped::{Progress, Tapped},
 };
@@ -114,7 +115,7 @@ impl<Io> Drop for InFlight<Io> {
 impl<Io, S, B> Service<Request<Incoming>> for Counted<Io, S>
 where
     Io: Send + 'static,
-    S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>, Future: Send + 'static>,
+    S: Service<Request<RequestBody>, Response = Response<B>, Error: Into<BoxError>, Future: Send + 'static>,
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     type Response = Response<RecordedBody>;
@@ -137,10 +138,15 @@ where
             duration: std::time::Duration::ZERO,
             outcome: Outcome::Cut,
         };
-        let answer = match refusal(&request) {
-            Some(refusal) => Err(refusal),
-            None => Ok(self.service.call(request)),
-        };
+        let answer =
+            match refusal(&request) {
+                Some(refusal) => Err(refusal),
+                None => {
+                    Ok(self.service.call(request.map(|incoming| {
+                        RequestBody::new(incoming, record.version, self.config.linger.total)
+                    })))
+                }
+            };
         let config = Arc::clone(&self.config);
         Box::pin(async move {
             let response = match answer {
@@ -203,7 +209,7 @@ pub(crate) async fn run<Io, S, B>(
     shutdown: CancellationToken,
 ) where
     Io: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>, Future: Send + 'static>,
+    S: Service<Request<RequestBody>, Response = Response<B>, Error: Into<BoxError>, Future: Send + 'static>,
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     config.tell(ServerEvent::Opened { connection: identity.number, peer: identity.peer });
@@ -262,7 +268,7 @@ async fn serve<Io, S, B>(
 ) -> Ended
 where
     Io: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>, Future: Send + 'static>,
+    S: Service<Request<RequestBody>, Response = Response<B>, Error: Into<BoxError>, Future: Send + 'static>,
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     let builder = builder(config);

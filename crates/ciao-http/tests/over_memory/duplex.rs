@@ -16,15 +16,12 @@ use bytes::Bytes;
 use ciao_http::{
     body::{self, Body},
     files::Files,
-    server::{Accept, AccessRecord, Drained, ServerConfig, ServerEvent, serve},
+    server::{Accept, AccessRecord, Drained, RequestBody, ServerConfig, ServerEvent, serve},
 };
 use http::{Request, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::BodyExt as _;
-use hyper::{
-    body::Incoming,
-    service::{Service, service_fn},
-};
+use hyper::service::{Service, service_fn};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex},
     sync::mpsc,
@@ -73,16 +70,16 @@ impl Server {
 
     /// A server of files.
     pub(crate) fn of_files(files: Files, config: ServerConfig) -> Server {
-        let service = service_fn(move |request: Request<Incoming>| {
+        let service = service_fn(move |request: Request<RequestBody>| {
             let files = files.clone();
-            async move { Ok::<_, Infallible>(files.answer(&request).await) }
+            async move { Ok::<_, Infallible>(files.answer(request).await) }
         });
         Server::of(service, config)
     }
 
     fn of<S>(service: S, mut config: ServerConfig) -> Server
     where
-        S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send>,
+        S: Service<Request<RequestBody>, Response = Response<Body>, Error = Infallible, Future: Send>,
         S: Clone + Send + 'static,
     {
         let (connections, listener) = mpsc::unbounded_channel();
@@ -144,7 +141,7 @@ pub(crate) async fn read_all(io: &mut (impl AsyncRead + Unpin)) -> String {
 }
 
 /// The service of all tests; the path says what it does.
-pub(crate) async fn answer(request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+pub(crate) async fn answer(request: Request<RequestBody>) -> Result<Response<Body>, Infallible> {
     let path = request.uri().path().to_owned();
     let (what, argument) = path[1..].split_once('/').unwrap_or((&path[1..], ""));
     let number = || argument.parse::<usize>().expect("a test's path carries a number here");

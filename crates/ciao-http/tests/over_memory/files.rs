@@ -7,12 +7,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use bytes::Bytes;
 use ciao_http::{
     client::{Client, HttpVersion, Payload, ResponseBody},
-    files::Files,
+    files::{Files, Uploads},
 };
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Empty};
 use proptest::prelude::*;
 
 use super::{
@@ -62,7 +63,11 @@ impl Drop for Directory {
 const SECRET: &str = "this must never be sent";
 
 fn client(directory: &Directory, version: HttpVersion) -> Client<ToServer> {
-    let files = Files::open(&directory.served()).unwrap();
+    client_of(directory, Uploads::Refused, version)
+}
+
+fn client_of(directory: &Directory, uploads: Uploads, version: HttpVersion) -> Client<ToServer> {
+    let files = Files::open(&directory.served(), uploads).unwrap();
     Client::new(ToServer::new(&Server::of_files(files, config())), version)
 }
 
@@ -250,6 +255,68 @@ async fn a_file_that_shrinks_while_it_is_sent_is_never_taken_for_whole() {
     }
 }
 
+async fn put(client: &Client<ToServer>, path: &str, payload: Payload) -> StatusCode {
+    let uri: Uri = format!("http://server{path}").parse().unwrap();
+    let request = Request::put(uri).body(payload).unwrap();
+    Answer::of(client.send(request).await.unwrap()).await.status
+}
+
+#[tokio::test(start_paused = true)]
+async fn put_stores_whole_files_and_only_inside() {
+    let directory = Directory::new("put");
+    for version in VERSIONS {
+        let client = client_of(&directory, Uploads::Stored, version);
+        let content = vec![7; 1_000_000];
+        let payload = || Payload::Bytes(Bytes::from(content.clone()));
+        assert_eq!(put(&client, "/sub/new.bin", payload()).await, StatusCode::CREATED);
+        assert!(fs::read(directory.served().join("sub/new.bin")).unwrap() == content);
+        assert_eq!(put(&client, "/sub/new.bin", payload()).await, StatusCode::NO_CONTENT);
+        fs::remove_file(directory.served().join("sub/new.bin")).unwrap();
+        for (path, status) in [
+            ("/sub", StatusCode::CONFLICT),
+            ("/sub/", StatusCode::CONFLICT),
+            ("/", StatusCode::CONFLICT),
+            ("/none/a", StatusCode::NOT_FOUND),
+            ("/sub/out/a", StatusCode::NOT_FOUND),
+            ("/%2e%2e/a", StatusCode::NOT_FOUND),
+            ("/ten.txt/a", StatusCode::CONFLICT),
+        ] {
+            assert_eq!(put(&client, path, payload()).await, status, "{path}");
+        }
+        // A link that leads outside is replaced, what it leads to is not written.
+        assert_eq!(put(&client, "/outside", payload()).await, StatusCode::NO_CONTENT);
+        assert_eq!(fs::read_to_string(directory.0.join("secret")).unwrap(), SECRET);
+    }
+    let names = fs::read_dir(directory.served()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(names.into_iter().all(|name| !name.to_string_lossy().starts_with(".ciao-")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_upload_does_not_cost_the_answer() {
+    let directory = Directory::new("refused");
+    for version in VERSIONS {
+        let client = client(&directory, version);
+        let payload = Payload::Bytes(Bytes::from(vec![0; 10 << 20]));
+        assert_eq!(put(&client, "/new", payload).await, StatusCode::METHOD_NOT_ALLOWED, "{version:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_breaks_off_leaves_nothing() {
+    let directory = Directory::new("broken");
+    let files = Files::open(&directory.served(), Uploads::Stored).unwrap();
+    let server = Server::of_files(files, config());
+    let text = server.exchange(b"PUT /new HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\nonly this").await;
+    assert!(!text.contains(" 20"), "{text}");
+    let before = fs::read_dir(directory.served()).unwrap().count();
+    fs::remove_file(directory.served().join("new")).expect_err("it was never made");
+    assert_eq!(fs::read_dir(directory.served()).unwrap().count(), before);
+    let hidden = fs::read_dir(directory.served())
+        .unwrap()
+        .any(|entry| entry.unwrap().file_name().to_string_lossy().starts_with(".ciao-"));
+    assert!(!hidden);
+}
+
 /// Pieces of paths that have fooled servers.
 const PIECES: &[&str] = &[
     "/",
@@ -307,12 +374,12 @@ proptest! {
         let directory = Directory::new("hostile");
         let allowed = contents(&directory.served());
         runtime.block_on(async {
-            let files = Files::open(&directory.served()).unwrap();
+            let files = Files::open(&directory.served(), Uploads::Refused).unwrap();
             for pieces in batch {
                 let path = format!("/{}", pieces.concat());
                 let Ok(uri) = path.parse::<Uri>() else { continue };
-                let request = Request::builder().uri(uri).body(()).unwrap();
-                let response = files.answer(&request).await;
+                let request = Request::builder().uri(uri).body(Empty::<Bytes>::new()).unwrap();
+                let response = files.answer(request).await;
                 let (status, listing) = (response.status(), response.headers().get(header::ETAG).is_none());
                 let body = response.into_body().collect().await.unwrap().to_bytes();
                 let text = String::from_utf8_lossy(&body).into_owned();

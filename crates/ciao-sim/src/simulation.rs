@@ -40,6 +40,9 @@ impl Step {
 #[derive(Debug)]
 struct Node {
     host: Host,
+    config: HostConfig,
+    /// How often it was started.
+    starts: u32,
     /// By interface.
     ports: Vec<PortId>,
 }
@@ -89,9 +92,27 @@ impl Simulation {
     /// Adds a host. Its own seed is drawn from the run's.
     pub fn add_host(&mut self, config: HostConfig) -> HostId {
         let id = HostId(self.nodes.len());
-        let seed = Random::named(self.seed, &format!("host {}", id.0)).seed();
-        self.nodes.push(Node { host: Host::new(config, seed), ports: Vec::new() });
+        let host = self.boot(id, 1, config.clone());
+        self.nodes.push(Node { host, config, starts: 1, ports: Vec::new() });
         id
+    }
+
+    /// A host loses all it knew but its configuration, and starts again with other secrets. What it had sent is
+    /// still under way.
+    pub fn restart(&mut self, id: HostId) {
+        let Node { config, starts, .. } = &self.nodes[id.0];
+        let mut host = self.boot(id, starts + 1, config.clone());
+        let node = &mut self.nodes[id.0];
+        for (_, interface) in node.host.interfaces() {
+            host.add_interface(interface.clone());
+        }
+        node.host = host;
+        node.starts += 1;
+    }
+
+    fn boot(&self, id: HostId, start: u32, config: HostConfig) -> Host {
+        let seed = Random::named(self.seed, &format!("host {} start {start}", id.0)).seed();
+        Host::new(config, seed)
     }
 
     /// Joins two hosts by a link: what the first one sends meets `forward`, what the second one sends

@@ -97,8 +97,8 @@ impl Simulation {
         id
     }
 
-    /// A host loses all it knew but its configuration, and starts again with other secrets. What it had sent is
-    /// still under way.
+    /// A host loses all it knew but its configuration, and starts again with other secrets. What it had sent
+    /// is still under way.
     pub fn restart(&mut self, id: HostId) {
         let Node { config, starts, .. } = &self.nodes[id.0];
         let mut host = self.boot(id, starts + 1, config.clone());

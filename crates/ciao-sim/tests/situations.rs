@@ -144,14 +144,14 @@ fn two_calls_that_meet_become_one_connection() {
         two.connect(1, Some(address(1, 7)), address(0, 7)),
     ];
     two.sim.run_for(SECOND);
-    for side in 0..2 {
-        assert_eq!(two.state(side, sockets[side]), TcpState::Established);
-        two.send(side, sockets[side], &[side as u8; 5_000]);
+    for (side, (socket, byte)) in sockets.into_iter().zip([b'a', b'b']).enumerate() {
+        assert_eq!(two.state(side, socket), TcpState::Established);
+        two.send(side, socket, &[byte; 5_000]);
     }
     two.sim.run_for(SECOND);
-    for side in 0..2 {
-        assert_eq!(two.receive(side, sockets[side]).0, [1 - side as u8; 5_000]);
-        two.close(side, sockets[side]);
+    for (side, (socket, byte)) in sockets.into_iter().zip([b'b', b'a']).enumerate() {
+        assert_eq!(two.receive(side, socket).0, [byte; 5_000]);
+        two.close(side, socket);
     }
     two.sim.run_for(SETTLING);
     assert_eq!(two.connections_left(), 0);

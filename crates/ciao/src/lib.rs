@@ -5,6 +5,32 @@
 //! code in both: timers are `tokio::time`, tasks are `tokio::spawn`, and whatever works over `AsyncRead`
 //! and `AsyncWrite` works over these sockets.
 //!
+//! ```
+//! use ciao::{HostConfig, Simulation};
+//! use ciao_sim::LinkConfig;
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//!
+//! let simulation = Simulation::new(1);
+//! let client = simulation.host("client", HostConfig::default());
+//! let server = simulation.host("server", HostConfig::default());
+//! simulation.join(&client, &server, LinkConfig::default(), LinkConfig::default());
+//! let greeting = simulation.run(async {
+//!     let listener = server.listen("10.0.0.2:80").await?;
+//!     tokio::spawn(async move {
+//!         let (mut stream, _) = listener.accept().await?;
+//!         stream.write_all(b"ciao").await
+//!     });
+//!     let mut stream = client.connect("10.0.0.2:80").await?;
+//!     let mut greeting = String::new();
+//!     stream.read_to_string(&mut greeting).await?;
+//!     std::io::Result::Ok(greeting)
+//! });
+//! assert_eq!(greeting??, "ciao");
+//! // 10 ms each for the SYN, the SYN-ACK, the ACK, and the greeting with the FIN behind it
+//! assert_eq!(simulation.now().as_millis(), 40);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! | question | file |
 //! |---|---|
 //! | How is a stack made, asked, and ended? | [`stack`] |

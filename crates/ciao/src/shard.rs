@@ -183,6 +183,8 @@ impl Shard {
 
     fn deliver(&mut self, event: HostEvent) {
         match event {
+            // RFC 9293 §3.9.1.8 MUST-47
+            HostEvent::Tcp(id, Event::SoftError(error)) => self.waits.tcp(id).soft_error = Some(error),
             HostEvent::Tcp(id, event) => {
                 if matches!(event, Event::Readable | Event::Connected | Event::Closed(_)) {
                     self.wake(Place::TcpRead(id));

@@ -22,12 +22,12 @@ use crate::shard::Interface;
 use crate::stack::Stack;
 use ciao_link::{Capabilities, ChecksumOffload, Link, Segmentation, Transmission};
 use ciao_sim::{LinkConfig, LinkCounts, Network, PortId, Random};
-use ciao_stack::{Cidr, HostConfig, InterfaceId, Route, TraceRecord};
+use ciao_stack::{Cidr, HostConfig, InterfaceId, TraceRecord};
 use ciao_wire::{Instant, Packet};
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -154,8 +154,7 @@ impl Simulation {
         self.time_limit = limit;
     }
 
-    /// Adds a host. The first one has the addresses 10.0.0.1 and fd00::1, the second one 10.0.0.2 and
-    /// fd00::2, and so on; it has them at each of its links.
+    /// Adds a host. Hosts are numbered from 1 in this order, see [`Self::join`].
     pub fn host(&self, name: &str, config: HostConfig) -> Stack {
         // RFC 6528 §3 6528-2: a seed that is not the operating system's exists in a simulation alone.
         let seed = Random::named(self.seed, &format!("host {name}")).seed();
@@ -164,8 +163,11 @@ impl Simulation {
         stack
     }
 
-    /// Joins two hosts: what `one` sends meets `forward`, what `other` sends `backward`. The answer are the
-    /// two ports, `one`'s first, to be named to [`Self::configure`] and [`Self::link_counts`].
+    /// Joins two hosts: what `one` sends meets `forward`, what `other` sends `backward`. The answer are the two
+    /// ports, `one`'s first, to be named to [`Self::configure`] and [`Self::link_counts`].
+    ///
+    /// Each link is a network of its own: at the first one, the host with the number 2 has the addresses 10.0.0.2
+    /// and fd00::2, at the second one 10.0.1.2 and fd00:1::2.
     ///
     /// # Panics
     /// When one of the hosts is of another simulation.
@@ -174,6 +176,7 @@ impl Simulation {
         let mtu = u16::try_from(forward.mtu.min(backward.mtu)).unwrap_or(u16::MAX);
         let ports = lock(&self.world.network).add_link(forward, backward);
         let numbers = [one, other].map(|stack| state.number(stack));
+        let network = ports[0].index() / 2;
         for (end, port) in ports.into_iter().enumerate() {
             let (own, peer) = (numbers[end], numbers[1 - end]);
             let link = SimulatedLink {
@@ -184,8 +187,8 @@ impl Simulation {
             };
             let interface = Interface {
                 name: format!("to {}", state.hosts[peer].name),
-                addresses: host_routes(own).to_vec(),
-                routes: host_routes(peer).map(|destination| Route { destination, gateway: None }).to_vec(),
+                addresses: addresses(network, own).to_vec(),
+                routes: Vec::new(),
             };
             let id = state.hosts[own].stack.shared().lock().add_interface(interface, Box::new(link));
             state.ports.push((own, id));
@@ -222,7 +225,7 @@ impl Simulation {
 
     /// Lets the time pass: what is under way arrives, timers fire, spawned tasks run.
     pub fn run_for(&self, duration: Duration) {
-        self.runtime.block_on(tokio::time::sleep(duration));
+        self.runtime.block_on(async { tokio::time::sleep(duration).await });
     }
 
     /// Takes out what was recorded of all hosts, by time; of one time, in the order in which the hosts were
@@ -247,13 +250,13 @@ impl Drop for Simulation {
     }
 }
 
-/// The addresses of the host with this number.
-fn host_routes(number: usize) -> [Cidr; 2] {
-    let number = u16::try_from(number + 1).expect("a simulation has far fewer hosts");
-    let [high, low] = number.to_be_bytes();
-    let v4 = IpAddr::V4(Ipv4Addr::new(10, 0, high, low));
-    let v6 = IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, number));
-    [Cidr::new(v4, 32), Cidr::new(v6, 128)]
+/// The addresses that a host has at a link.
+fn addresses(network: usize, host: usize) -> [Cidr; 2] {
+    let number = |index| u8::try_from(index).expect("a simulation has at most 254 hosts and 256 links");
+    let (network, host) = (number(network), number(host + 1));
+    let v4 = Ipv4Addr::new(10, 0, network, host);
+    let v6 = Ipv6Addr::new(0xfd00, network.into(), 0, 0, 0, 0, 0, host.into());
+    [Cidr::new(v4, 24), Cidr::new(v6, 64)]
 }
 
 impl State {
@@ -305,7 +308,8 @@ impl World {
         self.clock.set(to);
     }
 
-    /// Of two things at one time a packet comes first, then the host that was added first.
+    /// Of two things at one time a packet comes first, then the host that was added first. tokio's timers of
+    /// that time have come before.
     fn next(&self, state: &State) -> Option<Next> {
         let packet = lock(&self.network).next_at().map(Next::Packet);
         let timers = state.hosts.iter().enumerate().filter_map(|(number, host)| {

@@ -16,7 +16,7 @@ use crate::waiting::Place;
 use bytes::{BufMut, Bytes};
 use ciao_stack::{ConnectionId, SocketId};
 use ciao_tcp::config::SocketOptions;
-use ciao_tcp::{TcpState, Wait};
+use ciao_tcp::{ConnectionError, TcpState, Wait};
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
@@ -80,6 +80,14 @@ impl TcpStream {
     /// When the stack has ended.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         self.ask(|shard| shard.take_error(self.id))
+    }
+
+    /// The last fault of the network that may pass, once: the connection goes on trying (RFC 9293 §3.9.1.8).
+    ///
+    /// # Errors
+    /// When the stack has ended.
+    pub fn take_soft_error(&self) -> io::Result<Option<ConnectionError>> {
+        self.ask(|shard| shard.waits.tcp(self.id).soft_error.take())
     }
 
     /// The state of the connection (RFC 9293 §3.3.2); CLOSED when the stack has ended.

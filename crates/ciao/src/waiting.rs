@@ -9,6 +9,7 @@
 //! `accept`), of which any number may wait at once; each takes itself off the list when dropped.
 
 use ciao_stack::{IpOptions, ListenerId, SocketId, UdpId};
+use ciao_tcp::ConnectionError;
 use std::task::Waker;
 
 /// Something that can be waited for.
@@ -98,6 +99,8 @@ pub(crate) struct TcpEntry {
     pub(crate) linger_s: Option<u32>,
     /// What the connection's packets say to the network.
     pub(crate) ip: IpOptions,
+    /// A fault of the network that may pass, which nobody was told of yet.
+    pub(crate) soft_error: Option<ConnectionError>,
     /// A write found no room; it is worth another attempt only after [`ciao_tcp::Event::Writable`].
     pub(crate) write_blocked: bool,
     /// How the connection ended was told; it is told once, as by SO_ERROR.

@@ -1,0 +1,4 @@
+//! Do our sockets and the kernel's understand each other over a TUN device?
+
+#[cfg(test)]
+mod kernel;

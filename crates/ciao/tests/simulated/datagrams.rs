@@ -1,0 +1,56 @@
+//! UDP.
+
+use crate::pair::{Pair, SERVER};
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::time::timeout;
+
+#[test]
+fn datagrams_go_there_and_back_with_their_borders() {
+    let pair = Pair::new();
+    pair.run(async {
+        let server = pair.server.bind_udp((SERVER, 53)).await.unwrap();
+        let client = pair.client.bind_udp("10.0.0.1:0").await.unwrap();
+        for datagram in [&b"one"[..], b"", b"three"] {
+            assert_eq!(client.send_to(datagram, (SERVER, 53)).await.unwrap(), datagram.len());
+        }
+        let mut bytes = [0; 64];
+        for expected in [&b"one"[..], b"", b"three"] {
+            let (len, from) = server.recv_from(&mut bytes).await.unwrap();
+            assert_eq!((&bytes[..len], from), (expected, client.local_addr().unwrap()));
+        }
+        server.send_to(b"answer", client.local_addr().unwrap()).await.unwrap();
+        assert_eq!(client.recv(&mut bytes).await.unwrap(), 6);
+        assert_eq!(client.try_recv(&mut bytes).unwrap_err().kind(), ErrorKind::WouldBlock);
+    });
+}
+
+#[test]
+fn a_connected_socket_hears_its_peer_alone() {
+    let pair = Pair::new();
+    pair.run(async {
+        let client = pair.client.bind_udp("10.0.0.1:5353").await.unwrap();
+        assert_eq!(client.try_send(b"x").unwrap_err().kind(), ErrorKind::NotConnected);
+        client.connect((SERVER, 53)).await.unwrap();
+        let local = client.local_addr().unwrap();
+        let peer = pair.server.bind_udp((SERVER, 53)).await.unwrap();
+        let stranger = pair.server.bind_udp((SERVER, 54)).await.unwrap();
+        stranger.send_to(b"psst", local).await.unwrap();
+        peer.send_to(b"hello", local).await.unwrap();
+        let mut bytes = [0; 64];
+        let (len, from) = client.recv_from(&mut bytes).await.unwrap();
+        assert_eq!((&bytes[..len], from), (&b"hello"[..], SocketAddr::from((SERVER, 53))));
+        assert!(timeout(Duration::from_millis(100), client.recv(&mut bytes)).await.is_err());
+    });
+}
+
+#[test]
+fn a_datagram_longer_than_a_packet_is_refused() {
+    let pair = Pair::new();
+    pair.run(async {
+        let client = pair.client.bind_udp("10.0.0.1:0").await.unwrap();
+        let error = client.try_send_to(&[0; 2000], (SERVER, 53).into()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    });
+}

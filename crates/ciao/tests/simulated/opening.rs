@@ -1,0 +1,158 @@
+//! Connecting: who answers, who refuses, who does not answer, and who gives up.
+
+use crate::pair::{Pair, SERVER, server_addr};
+use ciao::{TcpListener, TcpSocket, TcpStream};
+use ciao_tcp::TcpState;
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+#[test]
+fn an_echo_goes_there_and_back() {
+    let pair = Pair::new();
+    pair.run(async {
+        let listener = pair.server.listen(server_addr()).await.unwrap();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut bytes = [0; 5];
+            stream.read_exact(&mut bytes).await.unwrap();
+            stream.write_all(&bytes).await.unwrap();
+        });
+        let mut stream = pair.client.connect(server_addr()).await.unwrap();
+        stream.write_all(b"hello").await.unwrap();
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await.unwrap();
+        assert_eq!(bytes, b"hello");
+        server.await.unwrap();
+    });
+}
+
+#[test]
+fn connect_takes_one_round_trip() {
+    let pair = Pair::new();
+    pair.run(async {
+        let _listener = pair.server.listen(server_addr()).await.unwrap();
+        let started = tokio::time::Instant::now();
+        let _stream = pair.client.connect(server_addr()).await.unwrap();
+        assert_eq!(started.elapsed(), Duration::from_millis(20));
+    });
+}
+
+#[test]
+fn a_port_without_listener_refuses() {
+    let pair = Pair::new();
+    let error = pair.run(async { pair.client.connect(server_addr()).await.unwrap_err() });
+    assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+}
+
+#[test]
+fn the_first_address_that_answers_wins() {
+    let pair = Pair::new();
+    pair.run(async {
+        let _listener = pair.server.listen(server_addr()).await.unwrap();
+        let addresses = [SocketAddr::from((SERVER, 81)), server_addr()];
+        let stream = pair.client.connect(&addresses[..]).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), server_addr());
+    });
+}
+
+// RFC 9293 §3.8.3 MUST-22, MUST-23
+#[test]
+fn a_peer_that_never_answers_is_given_up_after_three_minutes() {
+    let pair = Pair::new();
+    pair.cut();
+    pair.run(async {
+        let started = tokio::time::Instant::now();
+        let error = pair.client.connect(server_addr()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        assert!(started.elapsed() >= Duration::from_secs(180), "{:?}", started.elapsed());
+    });
+}
+
+#[test]
+fn an_address_without_a_route_is_unreachable_at_once() {
+    let pair = Pair::new();
+    let nowhere = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 80));
+    let error = pair.run(async { pair.client.connect(nowhere).await.unwrap_err() });
+    assert_eq!(error.kind(), ErrorKind::NetworkUnreachable);
+}
+
+#[test]
+fn a_dropped_attempt_leaves_no_connection_behind() {
+    let pair = Pair::new();
+    pair.cut();
+    pair.run(async {
+        let attempt = timeout(Duration::from_millis(50), pair.client.connect(server_addr()));
+        assert!(attempt.await.is_err());
+        assert_eq!(pair.client.counts().connections, 0);
+    });
+}
+
+#[test]
+fn the_entered_stack_is_the_one_that_connects_and_listens() {
+    let pair = Pair::new();
+    pair.run(async {
+        let listener = pair.server.scope(TcpListener::bind(server_addr())).await.unwrap();
+        let stream = pair.client.scope(TcpStream::connect(server_addr())).await.unwrap();
+        let (accepted, _) = listener.accept().await.unwrap();
+        assert_eq!(accepted.peer_addr().unwrap(), stream.local_addr().unwrap());
+        let missing = TcpStream::connect(server_addr()).await.unwrap_err();
+        assert_eq!(missing.kind(), ErrorKind::NotFound);
+    });
+}
+
+#[test]
+fn a_socket_connects_from_the_address_that_it_is_bound_to() {
+    let pair = Pair::new();
+    pair.run(async {
+        let _entered = pair.client.enter();
+        let _listener = pair.server.listen(server_addr()).await.unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
+        let local = SocketAddr::from((Ipv4Addr::new(10, 0, 0, 1), 5000));
+        socket.bind(local).unwrap();
+        socket.set_nodelay(true).unwrap();
+        socket.set_send_buffer_size(4096).unwrap();
+        socket.set_linger(Some(Duration::from_secs(5))).unwrap();
+        let stream = socket.connect(server_addr()).await.unwrap();
+        assert_eq!(stream.local_addr().unwrap(), local);
+        assert!(stream.nodelay().unwrap());
+        assert_eq!(stream.linger().unwrap(), Some(Duration::from_secs(5)));
+        assert_eq!(stream.options().unwrap().send_buffer_bytes, Some(4096));
+
+        let second = TcpSocket::new_v4().unwrap();
+        second.bind(local).unwrap();
+        assert_eq!(second.connect(server_addr()).await.unwrap_err().kind(), ErrorKind::AddrInUse);
+        let third = TcpSocket::new_v4().unwrap();
+        assert_eq!(third.bind("[::1]:5000".parse().unwrap()).unwrap_err().kind(), ErrorKind::InvalidInput);
+        third.bind((SERVER, 5000).into()).unwrap();
+        assert_eq!(third.connect(server_addr()).await.unwrap_err().kind(), ErrorKind::AddrNotAvailable);
+    });
+}
+
+#[test]
+fn connections_over_both_versions_of_ip_reach_established() {
+    let pair = Pair::new();
+    pair.run(async {
+        for address in pair.server.addresses() {
+            let listener = pair.server.listen((address, 443)).await.unwrap();
+            let (client, server) = pair.connected_to(&listener).await;
+            assert_eq!((client.state(), server.state()), (TcpState::Established, TcpState::Established));
+        }
+    });
+}
+
+#[test]
+fn the_ttl_may_be_any_but_zero() {
+    let pair = Pair::new();
+    pair.run(async {
+        let (client, _server) = pair.connected().await;
+        assert_eq!(client.ttl().unwrap(), 64);
+        client.set_ttl(3).unwrap();
+        assert_eq!(client.ttl().unwrap(), 3);
+        for refused in [0, 256] {
+            assert_eq!(client.set_ttl(refused).unwrap_err().kind(), ErrorKind::InvalidInput);
+        }
+    });
+}

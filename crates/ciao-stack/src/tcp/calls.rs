@@ -13,6 +13,7 @@ use crate::routing::LocalIndex;
 use crate::tcp::tables::{Owner, Socket};
 use crate::tcp::{Tcp, local_of, socket};
 use crate::trace::Opening;
+use alloc::vec::Vec;
 use ciao_tcp::{Cause, Connection};
 use ciao_wire::Instant;
 use core::net::SocketAddr;
@@ -89,7 +90,7 @@ impl Tcp {
     pub(crate) fn close_listener(&mut self, context: &mut Context, now: Instant, id: ListenerId) {
         self.listeners.check(id);
         let of_listener = self.tables.half_open.iter().filter(|(_, entry)| entry.listener == id.index);
-        let half_open: alloc::vec::Vec<usize> = of_listener.map(|(slot, _)| slot).collect();
+        let half_open: Vec<usize> = of_listener.map(|(slot, _)| slot).collect();
         for slot in half_open {
             let index = u32::try_from(slot).expect("it was given out as 32 bits");
             self.drop_half_open(context, now, index, Cause::Aborted);
@@ -168,6 +169,18 @@ impl Tcp {
         call(&mut socket.connection);
         socket.owner = Owner::Nobody;
         self.after_input(context, now, id.index);
+    }
+}
+
+/// The end of the host.
+impl Tcp {
+    pub(crate) fn abort_all(&mut self, context: &mut Context, now: Instant) {
+        let all: Vec<usize> = self.tables.sockets.iter().map(|(slot, _)| slot).collect();
+        for slot in all {
+            self.tables.sockets[slot].connection.abort(now);
+            let index = u32::try_from(slot).expect("it was given out as 32 bits");
+            self.after_input(context, now, index);
+        }
     }
 }
 

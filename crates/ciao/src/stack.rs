@@ -125,9 +125,7 @@ impl Stack {
     pub async fn connect_with(&self, request: ConnectRequest) -> io::Result<TcpStream> {
         let id = self.shared.call(|shard, now| {
             shard.check_accepts_new()?;
-            let id = shard.host.tcp_connect(now, request).map_err(connect_error)?;
-            shard.waits.tcp(id).ip = request.ip;
-            io::Result::Ok(id)
+            shard.host.tcp_connect(now, request).map_err(connect_error)
         })?;
         let stream = TcpStream::new(Arc::clone(&self.shared), id);
         self.shared
@@ -171,7 +169,7 @@ impl Stack {
             shard.listeners.push(id);
             io::Result::Ok(id)
         })?;
-        Ok(TcpListener::new(Arc::clone(&self.shared), id, request.ip))
+        Ok(TcpListener::new(Arc::clone(&self.shared), id, request.ip.hop_limit))
     }
 
     /// The time of this stack: since its start, or since the start of the simulation.
@@ -238,6 +236,7 @@ impl Stack {
         let _in_time = tokio::time::timeout(grace, drained).await;
         let report = self.shared.call(|shard, now| {
             let aborted = shard.host.counts().connections;
+            shard.host.tcp_abort_all(now);
             let time_waits = shard.host.time_waits();
             let time_waits =
                 time_waits.map(|(local, remote, ends)| (local, remote, ends.since(now))).collect();

@@ -21,16 +21,14 @@ pub struct TcpListener {
     shared: Arc<Shared>,
     id: ListenerId,
     local: SocketAddr,
-    /// What the packets of accepted connections say to the network, by request.
-    ip: IpOptions,
-    /// TTL of connections that are accepted from now on; 0 is what the request said.
+    /// TTL of connections that are accepted from now on; 0 is the host's.
     ttl: AtomicU8,
 }
 
 impl TcpListener {
-    pub(crate) fn new(shared: Arc<Shared>, id: ListenerId, ip: IpOptions) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, id: ListenerId, hop_limit: Option<u8>) -> Self {
         let local = shared.lock().host.tcp_listener_local(id);
-        Self { shared, id, local, ip, ttl: AtomicU8::new(0) }
+        Self { shared, id, local, ttl: AtomicU8::new(hop_limit.unwrap_or(0)) }
     }
 
     /// Listens on the stack that was entered last ([`crate::Stack::enter`]).
@@ -62,13 +60,11 @@ impl TcpListener {
             return Poll::Ready(Err(ended));
         }
         let Some(id) = shard.host.tcp_accept(self.id) else { return Poll::Pending };
-        let mut ip = self.ip;
-        let ttl = self.ttl.load(Ordering::Relaxed);
-        if ttl > 0 {
-            ip.hop_limit = Some(ttl);
-            shard.host.tcp_set_ip_options(id, ip);
+        let hop_limit = self.own_ttl();
+        if hop_limit.is_some() {
+            let ip = shard.host.tcp_ip_options(id);
+            shard.host.tcp_set_ip_options(id, IpOptions { hop_limit, ..ip });
         }
-        shard.waits.tcp(id).ip = ip;
         let peer = shard.host.tcp_remote(id);
         Poll::Ready(Ok((TcpStream::new(Arc::clone(&self.shared), id), peer)))
     }
@@ -86,8 +82,11 @@ impl TcpListener {
     /// # Errors
     /// None; the signature is tokio's.
     pub fn ttl(&self) -> io::Result<u32> {
-        let own = Some(self.ttl.load(Ordering::Relaxed)).filter(|ttl| *ttl > 0).or(self.ip.hop_limit);
-        Ok(u32::from(own.unwrap_or_else(|| self.shared.lock().host.config().hop_limit)))
+        Ok(u32::from(self.own_ttl().unwrap_or_else(|| self.shared.lock().host.config().hop_limit)))
+    }
+
+    fn own_ttl(&self) -> Option<u8> {
+        Some(self.ttl.load(Ordering::Relaxed)).filter(|ttl| *ttl > 0)
     }
 
     /// Sets the TTL, or hop limit, of connections accepted from now on: 1 to 255.

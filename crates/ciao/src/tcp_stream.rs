@@ -14,7 +14,7 @@ use crate::shard::{Shard, Shared};
 use crate::tcp_io::{receive_into, send_bytes, send_vectored};
 use crate::waiting::Place;
 use bytes::{BufMut, Bytes};
-use ciao_stack::{ConnectionId, SocketId};
+use ciao_stack::{ConnectionId, IpOptions, SocketId};
 use ciao_tcp::config::SocketOptions;
 use ciao_tcp::{ConnectionError, TcpState, Wait};
 use std::fmt;
@@ -487,7 +487,7 @@ impl TcpStream {
     // RFC 9293 §3.9.2 MUST-49
     pub fn ttl(&self) -> io::Result<u32> {
         self.ask(|shard| {
-            let own = shard.waits.tcp(self.id).ip.hop_limit.filter(|limit| *limit > 0);
+            let own = shard.host.tcp_ip_options(self.id).hop_limit.filter(|limit| *limit > 0);
             u32::from(own.unwrap_or(shard.host.config().hop_limit))
         })
     }
@@ -499,9 +499,8 @@ impl TcpStream {
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
         let hop_limit = Some(crate::tcp_socket::hop_limit(ttl)?);
         self.ask(|shard| {
-            let ip = &mut shard.waits.tcp(self.id).ip;
-            ip.hop_limit = hop_limit;
-            shard.host.tcp_set_ip_options(self.id, *ip);
+            let ip = shard.host.tcp_ip_options(self.id);
+            shard.host.tcp_set_ip_options(self.id, IpOptions { hop_limit, ..ip });
         })
     }
 

@@ -8,7 +8,7 @@
 //! call is woken. Beside it stands a list for the futures that borrow the socket (`readable`, `peek`,
 //! `accept`), of which any number may wait at once; each takes itself off the list when dropped.
 
-use ciao_stack::{IpOptions, ListenerId, SocketId, UdpId};
+use ciao_stack::{ListenerId, SocketId, UdpId};
 use ciao_tcp::ConnectionError;
 use std::task::Waker;
 
@@ -97,8 +97,6 @@ pub(crate) struct TcpEntry {
     write: Line,
     /// Whole seconds of linger that were asked for; they change nothing, but are answered.
     pub(crate) linger_s: Option<u32>,
-    /// What the connection's packets say to the network.
-    pub(crate) ip: IpOptions,
     /// A fault of the network that may pass, which nobody was told of yet.
     pub(crate) soft_error: Option<ConnectionError>,
     /// A write found no room; it is worth another attempt only after [`ciao_tcp::Event::Writable`].

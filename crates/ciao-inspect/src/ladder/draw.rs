@@ -111,7 +111,7 @@ impl<'a> Sheet<'a> {
         let title = |side: Side| format!("{} {}", ends[side].name, ends[side].address);
         let (left, right) = (title(Side::Left), title(Side::Right));
         let mut line = Line::of(Tone::Strong, format!(" {left}"));
-        line.pad_to((2 * GUTTER + 2 + self.middle).saturating_sub(right.chars().count()));
+        line.pad_to(GUTTER + 3 + self.middle);
         line.push(Tone::Strong, right);
         page.push(line);
         let mut line = Line::of(Tone::Quiet, format!(" {:<width$}{:>TIME$}", "state", "time", width = STATE));
@@ -127,11 +127,11 @@ impl<'a> Sheet<'a> {
             }
         }
         page.push(line);
-        for side in Side::BOTH {
-            if self.connection.ends[side].observed != Observed::Traced {
-                let said = format!(" (states of {} are inferred from the segments)", self.name(side));
-                page.push(Line::of(Tone::Quiet, said));
-            }
+        let inferred = Side::BOTH.into_iter().filter(|&side| ends[side].observed != Observed::Traced);
+        let names: Vec<_> = inferred.map(|side| self.name(side)).collect();
+        if !names.is_empty() {
+            let said = format!(" (states of {} are inferred from the segments)", names.join(" and "));
+            page.push(Line::of(Tone::Quiet, said));
         }
     }
 

@@ -151,6 +151,13 @@ impl Reader {
         self.push(side, &begun);
     }
 
+    /// `side` has said all it had to say.
+    pub fn end(&mut self, side: Side) {
+        if let Protocol::One(exchange) = &mut self.protocol {
+            exchange.end(side);
+        }
+    }
+
     /// Takes out what was found in the stream of `side`.
     pub fn take_elements(&mut self, side: Side) -> Vec<Element> {
         match &mut self.protocol {

@@ -13,7 +13,14 @@ pub(super) fn attach_http(connection: &mut Connection) {
     let mut reader = Reader::default();
     // Requests first: what a response means depends on its request.
     for side in Side::BOTH {
-        in_order(&connection.segments, side, |bytes| reader.push(side, bytes));
+        let len = in_order(&connection.segments, side, |bytes| reader.push(side, bytes));
+        let is_end = |segment: &Segment| {
+            // The FIN's number is the one behind the last byte, which is counted from 1.
+            segment.from == side && segment.header.flags.fin() && segment.end() == len + 2
+        };
+        if connection.segments.iter().any(is_end) {
+            reader.end(side);
+        }
     }
     connection.http = Pair([reader.take_elements(Side::Left), reader.take_elements(Side::Right)]);
     for segment in &mut connection.segments {
@@ -25,8 +32,8 @@ pub(super) fn attach_http(connection: &mut Connection) {
     }
 }
 
-/// Hands the bytes that `side` sent to `push`, in order, up to the first gap.
-fn in_order(segments: &[Segment], side: Side, mut push: impl FnMut(&[u8])) {
+/// Hands the bytes that `side` sent to `push`, in order, up to the first gap; answers how many.
+fn in_order(segments: &[Segment], side: Side, mut push: impl FnMut(&[u8])) -> i64 {
     let mut next = 0_u64;
     let mut ahead: BTreeMap<u64, &Payload> = BTreeMap::new();
     for segment in segments.iter().filter(|segment| segment.from == side && !segment.payload.is_empty()) {
@@ -47,6 +54,7 @@ fn in_order(segments: &[Segment], side: Side, mut push: impl FnMut(&[u8])) {
             next = next.max(start + payload.len() as u64);
         }
     }
+    next.cast_signed()
 }
 
 /// The elements that the range touches. Elements are in order and do not overlap.

@@ -41,6 +41,16 @@ impl Exchange {
         }
     }
 
+    /// `side` has said all it had to say: a body without a length is complete.
+    pub fn end(&mut self, side: Side) {
+        let direction = &mut self.directions[side];
+        if let (Awaits::Body(Body::UntilClose), Some(message)) =
+            (direction.awaits, direction.elements.last_mut())
+        {
+            message.end = End::Complete;
+        }
+    }
+
     /// Takes out what `side` has said.
     pub fn take_elements(&mut self, side: Side) -> Vec<Element> {
         std::mem::take(&mut self.directions[side].elements)
@@ -352,6 +362,14 @@ mod tests {
             assert_eq!(answered[0].0, "200, chunked");
             assert_eq!((answered[1].0.as_str(), answered[1].1.end), ("204", responses.len() as u64));
         }
+    }
+
+    #[test]
+    fn a_body_without_a_length_is_complete_when_its_sender_has_closed() {
+        let mut exchange = Exchange::default();
+        exchange.push(Side::Right, b"HTTP/1.0 200 OK\r\n\r\nsome text");
+        exchange.end(Side::Right);
+        assert_eq!(exchange.take_elements(Side::Right)[0].end, End::Complete);
     }
 
     #[test]

@@ -163,9 +163,10 @@ impl<'a> Sheet<'a> {
         if self.explanations == Explanations::Shown {
             self.explain(row, waits, &mut notes);
         }
-        let has_notes = !notes.middle.is_empty();
+        // A row with more than a remark is set off from the next one.
+        let has_paragraph = notes.middle.len() > 1 || notes.sides.iter().any(|side| side.len() > 1);
         self.push_notes(page, notes);
-        if has_notes {
+        if has_paragraph {
             let mut line = Line::default();
             line.pad_to(GUTTER);
             line.append(self.quiet_lane(""));
@@ -279,6 +280,9 @@ fn folded(fold: &Fold) -> Vec<String> {
         }
         if fold.acks[side] > 0 {
             said.push(format!("{arrow} {}", counted(fold.acks[side], "ACK")));
+        }
+        if fold.sacks[side] > 0 {
+            said.push(format!("{arrow} {} with SACK", counted(fold.sacks[side], "duplicate ACK")));
         }
     }
     said

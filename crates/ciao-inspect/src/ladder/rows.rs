@@ -54,6 +54,8 @@ pub(super) struct Fold {
     pub(super) data_segments: Pair<u64>,
     pub(super) data_bytes: Pair<u64>,
     pub(super) acks: Pair<u64>,
+    /// Acknowledgments that tell of a gap.
+    pub(super) sacks: Pair<u64>,
 }
 
 /// What is said under the state of an end.

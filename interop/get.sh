@@ -73,6 +73,14 @@ urls() { printf "http://10.77.0.1:$1/%s\n" one_byte 100_kB directory/; }
   holds "three URLs by HTTP/1.1 take one connection" as_many 1 --http1.1 $(urls 8080)
   holds "three URLs by HTTP/2 take one connection" as_many 1 --http2 $(urls 8081)
 }
+over_ipv6() { # version of HTTP, port
+  "$CIAO" get "$1" -o "$work/got" "http://[fd77::1]:$2/100_MB" && same "$work/got" "$files/100_MB"
+}
+
+holds "ciao get fetches 100 MB by HTTP/1.1 and IPv6" over_ipv6 --http1.1 8080
+holds "ciao get fetches 100 MB by HTTP/2 and IPv6" over_ipv6 --http2 8081
+holds "a host that does not answer is named with the state and what was sent" \
+  refuses "SYN-SENT.*last sent: SYN" "$CIAO" get --timeout 1 http://10.77.0.9/
 holds "a missing file is an error" refuses "404" "$CIAO" get http://10.77.0.1:8080/none
 holds "a port without listener is an error that says so" refuses "refused" "$CIAO" get http://10.77.0.1:9/
 holds "a body that ends early is an error" cut_short

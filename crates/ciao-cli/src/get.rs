@@ -3,16 +3,20 @@
 //! Not here: which connection a request takes (`ciao_http::client`), where a body goes (`get/output.rs`).
 
 mod output;
+mod reach;
 
 use std::{collections::VecDeque, path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
-use ciao::Stack;
-use ciao_http::client::{Client, ClientError, Framing, HttpVersion, ResponseBody};
+use ciao_http::client::{Client, ClientError, Framing, HttpVersion, Payload, ResponseBody};
 use ciao_inspect::{Vantage, history, ladder};
 use ciao_stack::{TraceRecord, Tracing};
 use http_body_util::BodyExt as _;
-use hyper::{Response, Uri, body::Body as _};
+use hyper::{
+    Request, Response, Uri,
+    body::Body as _,
+    header::{self, HeaderValue},
+};
 use tokio::{task::JoinHandle, time::timeout};
 
 use crate::{
@@ -21,10 +25,14 @@ use crate::{
     recording::{self, Keep, OUR_NAME, Recording},
 };
 use output::{Output, WithoutFile};
+use reach::Reach;
 
 /// HTTP/2 requests at once on one connection. The client's window for a stream is 1 MiB and that for all of
 /// them 128 MiB: no response that waits for its turn can hold up the one that is being read.
 const MAX_AT_ONCE: usize = 64;
+
+/// Some servers answer nobody who does not say who asks.
+const USER_AGENT: &str = concat!("ciao/", env!("CARGO_PKG_VERSION"));
 
 /// For our FINs and the peer's when all is fetched.
 const CLOSE: Duration = Duration::from_secs(2);
@@ -100,13 +108,12 @@ impl Get {
     }
 
     async fn get(self, urls: Vec<Uri>) -> anyhow::Result<()> {
-        let networks =
-            if self.networks.is_empty() { vec![network::first_free()] } else { self.networks.clone() };
+        let networks = if self.networks.is_empty() { default_networks(&urls) } else { self.networks.clone() };
         let (interface, host) = (self.interface.as_deref(), recording::host_config(Tracing::On));
         let (stack, _name) = network::open(&Plan { networks: &networks, interface, host })?;
         let keep = if self.ladder { Keep::Records } else { Keep::Last };
         let recording = Recording::start(&stack, self.pcap.as_deref(), keep)?;
-        let client = Client::new(stack.clone(), self.version());
+        let client = Client::new(Reach::new(stack.clone(), networks), self.version());
         let result = self.fetch_all(&client, &urls, &recording).await;
         // What does not close in time is ended with the stack.
         let _closed = timeout(CLOSE, client.close()).await;
@@ -129,7 +136,7 @@ impl Get {
     /// All of them, whatever becomes of each; the first error is the command's, the others are said at once.
     async fn fetch_all(
         &self,
-        client: &Client<Stack>,
+        client: &Client<Reach>,
         urls: &[Uri],
         recording: &Recording,
     ) -> anyhow::Result<()> {
@@ -142,7 +149,7 @@ impl Get {
                 && let Some((number, url)) = waiting.next()
             {
                 let (client, uri) = (client.clone(), url.clone());
-                asked.push_back((number, url, tokio::spawn(async move { client.fetch(&uri).await })));
+                asked.push_back((number, url, tokio::spawn(async move { client.send(request(&uri)).await })));
             }
             let Some((number, url, head)) = asked.pop_front() else { return result };
             let fetched = self.fetch(head, number, recording).await.with_context(|| url.to_string());
@@ -211,6 +218,23 @@ impl Get {
     }
 }
 
+/// The first free networks of the versions that the URLs name; a name of a host may have IPv4.
+fn default_networks(urls: &[Uri]) -> Vec<Network> {
+    let is_ipv6 = |url: &Uri| url.host().is_some_and(|host| host.starts_with('['));
+    let ipv4 = urls.iter().any(|url| !is_ipv6(url)).then(network::first_free_ipv4);
+    let ipv6 = urls.iter().any(is_ipv6).then(network::first_free_ipv6);
+    ipv4.into_iter().chain(ipv6).collect()
+}
+
+fn request(uri: &Uri) -> Request<Payload> {
+    let mut request = Request::new(Payload::none());
+    *request.uri_mut() = uri.clone();
+    let headers = request.headers_mut();
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+    headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+    request
+}
+
 type Head = JoinHandle<Result<Response<ResponseBody>, ClientError>>;
 
 fn parse(url: &str) -> anyhow::Result<Uri> {
@@ -220,8 +244,7 @@ fn parse(url: &str) -> anyhow::Result<Uri> {
 }
 
 fn bad_status(response: &Response<ResponseBody>) -> BadStatus {
-    let location =
-        response.headers().get(hyper::header::LOCATION).and_then(|location| location.to_str().ok());
+    let location = response.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
     let status = response.status();
     BadStatus(match location {
         Some(location) => format!("the server answered {status}, see {location}"),

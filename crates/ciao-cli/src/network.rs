@@ -75,6 +75,11 @@ fn first_other(own: IpAddr, prefix_len: u8) -> Result<IpAddr, String> {
 }
 
 impl Network {
+    /// Whether the address lies in it.
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
+        Cidr::new(self.own, self.prefix_len).contains(address)
+    }
+
     /// Whether the kernel has this address already, on whatever interface.
     fn is_taken(&self) -> bool {
         UdpSocket::bind((self.kernel, 0)).is_ok()
@@ -82,13 +87,22 @@ impl Network {
 }
 
 /// The first of 10.77.0.2/24, 10.77.1.2/24, … whose kernel end nobody has.
-pub(crate) fn first_free() -> Network {
-    let candidate = |third| Network {
-        own: Ipv4Addr::new(10, 77, third, 2).into(),
+pub(crate) fn first_free_ipv4() -> Network {
+    first_free(|number| Network {
+        own: Ipv4Addr::new(10, 77, number, 2).into(),
         prefix_len: 24,
-        kernel: Ipv4Addr::new(10, 77, third, 1).into(),
-    };
-    (0..=u8::MAX).map(candidate).find(|network| !network.is_taken()).unwrap_or_else(|| candidate(0))
+        kernel: Ipv4Addr::new(10, 77, number, 1).into(),
+    })
+}
+
+/// The first of fd77::2/64, fd77:0:0:1::2/64, … whose kernel end nobody has.
+pub(crate) fn first_free_ipv6() -> Network {
+    let address = |number: u8, host| Ipv6Addr::new(0xfd77, 0, 0, number.into(), 0, 0, 0, host).into();
+    first_free(|number| Network { own: address(number, 2), prefix_len: 64, kernel: address(number, 1) })
+}
+
+fn first_free(candidate: impl Fn(u8) -> Network) -> Network {
+    (0..=u8::MAX).map(&candidate).find(|network| !network.is_taken()).unwrap_or_else(|| candidate(0))
 }
 
 /// What an interface is made of.

@@ -6,6 +6,7 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io::BufWriter,
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
@@ -46,6 +47,7 @@ pub(crate) fn host_config(trace: Tracing) -> HostConfig {
 /// What is known of a connection in a few words.
 #[derive(Clone, Copy, Debug)]
 struct Last {
+    remote: Option<SocketAddr>,
     state: TcpState,
     sent: Option<(Instant, SentSegment)>,
     transmission: Option<Transmission>,
@@ -105,16 +107,18 @@ impl Recording {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         taken.take(self.stack.drain_trace());
         let last = taken.last.values().rev().find(|last| last.state != TcpState::Closed)?;
-        let Some((at, segment)) = last.sent else {
-            return Some(format!("in {}, nothing was sent", last.state));
+        let state = match (last.state, last.remote) {
+            (TcpState::SynSent, Some(remote)) => format!("SYN-SENT, {remote} does not answer"),
+            (state, _) => state.to_string(),
         };
+        let Some((at, segment)) = last.sent else { return Some(format!("in {state}; nothing was sent")) };
         let what = match segment.payload_len {
             0 => segment.flags.to_string(),
             len => format!("{} with {len} bytes", segment.flags),
         };
         let why = last.transmission.map(|why| format!(", {why}")).unwrap_or_default();
         let ago = self.stack.now().since(at).as_secs_f64();
-        Some(format!("in {}; last sent: {what}{why}, {ago:.1} s ago", last.state))
+        Some(format!("in {state}; last sent: {what}{why}, {ago:.1} s ago"))
     }
 }
 
@@ -167,8 +171,10 @@ impl Taken {
     fn note(&mut self, record: &TraceRecord) {
         let Some(connection) = record.connection else { return };
         let last = self.last.entry(connection);
-        let last = last.or_insert(Last { state: TcpState::Closed, sent: None, transmission: None });
+        let last =
+            last.or_insert(Last { remote: None, state: TcpState::Closed, sent: None, transmission: None });
         match &record.event {
+            HostTraceEvent::Opened { remote, .. } => last.remote = Some(*remote),
             HostTraceEvent::Tcp(TraceEvent::StateChanged { to, .. }) => last.state = *to,
             HostTraceEvent::Tcp(TraceEvent::Transmitted { transmission, .. }) => {
                 last.transmission = Some(*transmission);

@@ -173,8 +173,10 @@ impl HalfOpen {
                 HalfOpenAnswer::Dropped(DropReason::InexactReset)
             };
         }
-        if flags.syn() && !flags.ack() && seq == self.irs {
-            // Our SYN-ACK was lost, or is late.
+        if flags.syn() && !flags.ack() {
+            // Our SYN-ACK was lost, or is late. Or the peer has begun anew with another number: our SYN-ACK
+            // then
+            // makes it send the RST that clears the way for its next SYN (RFC 9293 §3.5.1, figure 9).
             self.owed = true;
             return HalfOpenAnswer::Stays;
         }

@@ -231,10 +231,7 @@ impl Connection {
             Decision::Send(plan) => Some(self.carry_out(now, plan)),
             Decision::Wait(reason) => {
                 self.arm_persist_timer(now, reason);
-                self.recovery.limit = match reason {
-                    WaitReason::CongestionWindow { .. } => Limit::CongestionWindow,
-                    _ => Limit::Other,
-                };
+                self.recovery.limit = self.what_limits(reason);
                 let tells_something =
                     !matches!(reason, WaitReason::Closed | WaitReason::Handshake | WaitReason::NothingToSend);
                 if tells_something {
@@ -243,6 +240,19 @@ impl Connection {
                 }
                 None
             }
+        }
+    }
+
+    /// The congestion window counts as used when not one more segment would fit, whether there was one or
+    /// not.
+    fn what_limits(&self, reason: WaitReason) -> Limit {
+        let is_full = || self.pipe() + u32::from(self.effective_mss()) > self.congestion.window_bytes();
+        match reason {
+            WaitReason::CongestionWindow { .. } => Limit::CongestionWindow,
+            WaitReason::Acknowledgment { .. } | WaitReason::Nagle { .. } if is_full() => {
+                Limit::CongestionWindow
+            }
+            _ => Limit::Other,
         }
     }
 

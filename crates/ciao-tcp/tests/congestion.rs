@@ -63,6 +63,39 @@ fn what_the_application_does_not_use_does_not_grow() {
     ]);
 }
 
+// RFC 5681 §3.1 5681-3a
+#[test]
+fn a_window_that_the_application_just_fills_counts_as_used() {
+    assert_plays([
+        CONNECTED,
+        "
+        write 10000
+        > P. 1:10001(10000) ack 1
+        +.02 < . 1:1(0) ack 10001
+        cwnd 20000
+        ",
+    ]);
+}
+
+// RFC 5681 §4.1 5681-4a
+#[test]
+fn acknowledgments_alone_do_not_keep_the_window_open() {
+    assert_plays([
+        CONNECTED,
+        "
+        write 10000
+        > P. 1:10001(10000) ack 1
+        +.02 < . 1:1(0) ack 10001
+        cwnd 20000
+        +1 < P. 1:11(10) ack 10001
+        > . 10001:10001(0) ack 11
+        write 30000
+        > P. 10001:20001(10000) ack 11
+        cwnd 10000
+        ",
+    ]);
+}
+
 // RFC 5681 §4.1 5681-4a
 #[test]
 fn a_silence_takes_the_window_back_to_the_start() {
@@ -74,7 +107,7 @@ fn a_silence_takes_the_window_back_to_the_start() {
         +.02 < . 1:1(0) ack 10001
         > P. 10001:30001(20000) ack 1
         +.02 < . 1:1(0) ack 30001
-        cwnd 20000
+        cwnd 40000
         +10 write 30000
         > P. 30001:40001(10000) ack 1
         cwnd 10000

@@ -102,6 +102,24 @@ fn a_reset_elsewhere_does_not_return_a_passive_open() {
 }
 
 #[test]
+fn a_caller_that_has_begun_anew_gets_through() {
+    // RFC 9293 §3.5.1, figure 9, with the old half still half-open.
+    assert_plays(["
+        listen
+        < S 0:0(0) win 1000 <mss 1000>
+        > S. 0:0(0) ack 1 <...>
+        +.3 < S 5000:5000(0) win 1000 <mss 1000>
+        > S. 0:0(0) ack 1 <...>
+        +.02 < R 1:1(0)
+        state LISTEN
+        +.7 < S 5000:5000(0) win 1000 <mss 1000>
+        > S. 0:0(0) ack 5001 <...>
+        +.02 < . 5001:5001(0) ack 1
+        accept
+    "]);
+}
+
+#[test]
 fn a_listener_answers_acknowledgments_with_a_reset_and_drops_the_rest() {
     // RFC 9293 §3.10.7.2
     assert_plays(["

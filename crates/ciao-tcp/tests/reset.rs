@@ -25,7 +25,7 @@ fn a_reset_outside_the_window_is_dropped_silently() {
         "
         < R 0:0(0)
         dropped ResetOutsideWindow
-        < R 65537:65537(0)
+        < R 65536:65536(0)
         dropped ResetOutsideWindow
         < R 3000000000:3000000000(0)
         dropped ResetOutsideWindow

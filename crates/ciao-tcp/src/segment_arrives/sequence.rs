@@ -14,11 +14,13 @@ impl Connection {
         self.admit_crossing_syn(segment);
         let (start, end) = (segment.header.seq, segment.end());
         let (nxt, edge) = (self.rcv.nxt, self.rcv.edge.latest(self.rcv.nxt));
+        let is_no_reset = !segment.header.flags.rst();
         // RFC 9293 §3.4 MUST-66: a shut window still takes ACK, URG and RST at RCV.NXT; the text is cut off
         // below
         let acceptable = if segment.is_empty() || start == nxt {
             // At the right edge too, as Linux: a peer that has filled the window acknowledges from there.
-            start.at_or_after(nxt) && start.at_or_before(edge)
+            // RFC 5961 §3.2 5961-3a: but a RST there is outside
+            start.at_or_after(nxt) && (start.before(edge) || (start == edge && is_no_reset) || start == nxt)
         } else {
             start.before(edge) && end.after(nxt)
         };

@@ -163,11 +163,11 @@ impl Simulation {
         stack
     }
 
-    /// Joins two hosts: what `one` sends meets `forward`, what `other` sends `backward`. The answer are the two
-    /// ports, `one`'s first, to be named to [`Self::configure`] and [`Self::link_counts`].
+    /// Joins two hosts: what `one` sends meets `forward`, what `other` sends `backward`. The answer are the
+    /// two ports, `one`'s first, to be named to [`Self::configure`] and [`Self::link_counts`].
     ///
-    /// Each link is a network of its own: at the first one, the host with the number 2 has the addresses 10.0.0.2
-    /// and fd00::2, at the second one 10.0.1.2 and fd00:1::2.
+    /// Each link is a network of its own: at the first one, the host with the number 2 has the addresses
+    /// 10.0.0.2 and fd00::2, at the second one 10.0.1.2 and fd00:1::2.
     ///
     /// # Panics
     /// When one of the hosts is of another simulation.

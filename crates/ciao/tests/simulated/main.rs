@@ -10,6 +10,8 @@ mod halves;
 #[cfg(test)]
 mod listener;
 #[cfg(test)]
+mod live;
+#[cfg(test)]
 mod opening;
 #[cfg(test)]
 mod pair;

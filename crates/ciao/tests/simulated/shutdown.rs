@@ -1,9 +1,9 @@
 //! The end of a stack: in order, or with its driver.
 
+use crate::live::memory_stacks;
 use crate::pair::{Pair, server_addr};
-use ciao::{Cidr, MemoryConfig, Stack, StackConfig, memory_pair};
+use ciao::MemoryConfig;
 use std::io::ErrorKind;
-use std::net::Ipv4Addr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep};
@@ -51,48 +51,29 @@ fn shutdown_stops_listeners_at_once_and_aborts_what_does_not_end() {
     });
 }
 
-/// Two stacks in memory with live drivers on a paused clock.
-fn memory_stacks() -> [(Stack, ciao::Driver); 2] {
-    let (one, other) = memory_pair(MemoryConfig::OFFLOAD);
-    let host = |end, last| {
-        let address = Cidr::new(Ipv4Addr::new(192, 168, 1, last), 24);
-        Stack::over(end, StackConfig::with_address(address)).unwrap()
-    };
-    [host(one, 1), host(other, 2)]
-}
-
-#[tokio::test]
-async fn a_megabyte_goes_over_memory_with_live_drivers() {
-    let [(client, client_driver), (server, server_driver)] = memory_stacks();
-    tokio::spawn(client_driver);
-    tokio::spawn(server_driver);
-    let listener = server.listen("192.168.1.2:80").await.unwrap();
-    let receiving = tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        let mut bytes = Vec::new();
-        stream.read_to_end(&mut bytes).await.unwrap();
-        bytes
-    });
-    let sent: Vec<u8> = (0..1_u32 << 20).map(|index| index.to_le_bytes()[1]).collect();
-    let mut stream = client.connect("192.168.1.2:80").await.unwrap();
-    stream.write_all(&sent).await.unwrap();
-    drop(stream);
-    assert!(receiving.await.unwrap() == sent);
-}
-
 #[tokio::test]
 async fn a_dropped_driver_fails_whoever_waits() {
-    let [(client, client_driver), (server, server_driver)] = memory_stacks();
-    let client_task = tokio::spawn(client_driver);
-    tokio::spawn(server_driver);
+    let [(client, client_driver), (server, _)] = memory_stacks(MemoryConfig::OFFLOAD);
     let listener = server.listen("192.168.1.2:80").await.unwrap();
     let mut stream = client.connect("192.168.1.2:80").await.unwrap();
     let _accepted = listener.accept().await.unwrap();
     let reading = tokio::spawn(async move { stream.read(&mut [0; 8]).await });
     tokio::task::yield_now().await;
-    client_task.abort();
+    client_driver.abort();
     let error = reading.await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BrokenPipe);
     assert!(error.to_string().contains("driver"), "{error}");
     assert_eq!(client.connect("192.168.1.2:80").await.unwrap_err().kind(), ErrorKind::BrokenPipe);
+}
+
+#[tokio::test]
+async fn the_driver_ends_with_the_shutdown() {
+    let [(client, client_driver), (server, server_driver)] = memory_stacks(MemoryConfig::OFFLOAD);
+    client.shutdown(Duration::ZERO).await;
+    assert!(client_driver.await.unwrap().is_ok());
+    // The peer's end of the memory is gone now, which is a failed device to the other one.
+    drop(client);
+    let error = server_driver.await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NetworkDown);
+    assert_eq!(server.listen("192.168.1.2:80").await.unwrap_err().kind(), ErrorKind::NetworkDown);
 }

@@ -16,6 +16,7 @@ use ciao_stack::{
 };
 use ciao_tcp::TcpState;
 use ciao_wire::Instant;
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -76,11 +77,7 @@ impl Stack {
     /// When the operating system gives no random seed: without one sequence numbers and ports could be
     /// guessed, so nothing starts.
     pub fn over(link: impl AsyncLink + 'static, config: StackConfig) -> io::Result<(Self, Driver)> {
-        let mut seed = [0; 32];
-        // RFC 6528 §4 6528-3
-        getrandom::fill(&mut seed).map_err(|error| {
-            io::Error::other(format!("no random seed, so the stack does not start: {error}"))
-        })?;
+        let seed = draw_seed(getrandom::fill)?;
         let stack = Self::assemble(config.host, seed, Clock::live());
         let interface =
             Interface { name: config.interface_name, addresses: config.addresses, routes: config.routes };
@@ -244,5 +241,37 @@ impl Stack {
         });
         self.shared.fail(StackEnd::ShutDown);
         report
+    }
+}
+
+/// The seed of a live host.
+///
+/// # Errors
+/// When there is none: sequence numbers and ports could be guessed, so nothing starts.
+// RFC 6528 §4 6528-3
+fn draw_seed<E: fmt::Display>(fill: impl FnOnce(&mut [u8]) -> Result<(), E>) -> io::Result<[u8; 32]> {
+    let mut seed = [0; 32];
+    match fill(&mut seed) {
+        Ok(()) => Ok(seed),
+        Err(error) => Err(io::Error::other(format!("no random seed, so the stack does not start: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // RFC 6528 §4 6528-3
+    #[test]
+    fn nothing_starts_without_a_random_seed() {
+        let error = draw_seed(|_| Err("the source is dry")).unwrap_err();
+        assert!(error.to_string().contains("the source is dry"), "{error}");
+        let seed = draw_seed(|seed| {
+            seed.fill(7);
+            Ok::<_, fmt::Error>(())
+        });
+        assert_eq!(seed.unwrap(), [7; 32]);
+        let [one, other] = [(); 2].map(|()| draw_seed(getrandom::fill).unwrap());
+        assert_ne!(one, other);
     }
 }

@@ -177,13 +177,13 @@ impl Segment {
 /// What became of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It arrived.
+    /// It arrived: the receiver saw it or, where that end was not observed, answered it.
     Arrived,
     /// The receiver was observed and never saw it.
     Lost,
     /// The records end before it could arrive.
     InFlight,
-    /// The receiver was not observed.
+    /// The receiver was not observed, and did not answer.
     Unknown,
     /// It arrived when another connection had the same addresses and ports.
     ArrivedInLaterConnection,

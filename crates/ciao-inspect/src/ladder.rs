@@ -188,4 +188,31 @@ mod tests {
         let connections = from_hosts(&[Vantage { name: "ciao", records: &left }]);
         insta::assert_snapshot!(ladder(&connections[0], &Options::default()).plain());
     }
+
+    #[test]
+    fn what_an_unobserved_end_never_answered_teaches_nothing() {
+        let mut story = Story::default();
+        story.opened(Side::Left, 0);
+        story.moved(Side::Left, 0, Cause::ActiveOpen);
+        story.sends(Side::Left, 0, S, (0, 0), b"");
+        story.fired(Side::Left, 1_000, Timer::Retransmit);
+        story.sends(Side::Left, 1_000, S, (0, 0), b"");
+        story.moved(Side::Left, 3_000, Cause::TimedOut);
+        let [left, _] = story.records();
+        let connections = from_hosts(&[Vantage { name: "ciao", records: &left }]);
+        insta::assert_snapshot!(ladder(&connections[0], &Options::default()).plain());
+    }
+
+    #[test]
+    fn a_refused_call_says_so() {
+        let mut story = Story::default();
+        story.opened(Side::Left, 0);
+        story.moved(Side::Left, 0, Cause::ActiveOpen);
+        story.passes(Side::Left, 0, S, (0, 0), b"");
+        story.passes(Side::Right, 10, R | A, (0, 1), b"");
+        story.moved(Side::Left, 20, Cause::ResetReceived);
+        let [left, _] = story.records();
+        let connections = from_hosts(&[Vantage { name: "ciao", records: &left }]);
+        insta::assert_snapshot!(ladder(&connections[0], &Options::default()).plain());
+    }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use ciao::{HostConfig, Simulation, Stack, TcpListener, TcpStream};
 use ciao_http::client::{Client, Connect, HttpVersion};
-use ciao_http::server::{Accept, ServerConfig, serve};
+use ciao_http::server::{Accept, RequestBody, ServerConfig, serve};
 use ciao_inspect::comparison::totals;
 use ciao_inspect::history::{Connection, Vantage, from_hosts};
 use ciao_inspect::http::{Element, Kind};
@@ -134,7 +134,7 @@ impl Connect for Connector {
 /// Three resources of 500 B, 4 kB and 60 kB by one version of HTTP, all at once where it can.
 fn three_resources(version: HttpVersion) -> Vec<Connection> {
     let world = World::new(Vec::new(), Vec::new());
-    let service = service_fn(|request: Request<hyper::body::Incoming>| async move {
+    let service = service_fn(|request: Request<RequestBody>| async move {
         let len = match request.uri().path() {
             "/" => 500,
             "/style.css" => 4_000,

@@ -487,6 +487,24 @@ impl Draft {
         }
     }
 
+    /// An end that was not observed has received what its later segments acknowledge; an acknowledgment, when
+    /// it goes on to speak after it.
+    fn answered(&mut self) {
+        let observed = self.connection.ends.0.each_ref().map(|end| end.observed);
+        let mut acknowledged: Pair<Option<i64>> = Pair::default();
+        for segment in self.connection.segments.iter_mut().rev() {
+            let (from, to) = (segment.from, !segment.from);
+            let is_answered = match acknowledged[to] {
+                Some(ack) if segment.end() > segment.seq => ack >= segment.end(),
+                answer => answer.is_some(),
+            };
+            if observed[to as usize] == Observed::FromPeer && is_answered {
+                segment.fate = Fate::Arrived;
+            }
+            acknowledged[from] = acknowledged[from].max(segment.ack);
+        }
+    }
+
     fn finish(mut self, end_of_records: Instant) -> Connection {
         let observed = self.connection.ends.0.each_ref().map(|end| end.observed);
         let longest_way = self
@@ -505,6 +523,7 @@ impl Draft {
                 segment.fate = if in_time { Fate::Lost } else { Fate::InFlight };
             }
         }
+        self.answered();
         for side in Side::BOTH {
             let end = &mut self.connection.ends[side];
             if end.observed == Observed::Traced {

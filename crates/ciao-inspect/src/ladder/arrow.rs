@@ -161,6 +161,8 @@ enum Shape {
     /// It left further up.
     Comes,
     Lost,
+    /// The receiver was not observed and has not acknowledged it.
+    Unanswered,
     /// The records end while it is on its way.
     InFlight,
 }
@@ -171,6 +173,7 @@ impl Shape {
             (Leg::Departs, _) => Self::Leaves,
             (Leg::Arrives | Leg::ArrivesAgain, _) => Self::Comes,
             (Leg::Whole, Fate::Lost) => Self::Lost,
+            (Leg::Whole, Fate::Unknown) if segment.end() > segment.seq => Self::Unanswered,
             (Leg::Whole, Fate::InFlight | Fate::ArrivedInLaterConnection) => Self::InFlight,
             (Leg::Whole, _) if sender != Observed::FromPeer && row.at[segment.from].is_none() => {
                 Self::FromNowhere
@@ -187,6 +190,7 @@ impl Shape {
             Self::Leaves => ("", "⋯"),
             Self::InFlight => ("", "⋯ on its way"),
             Self::Lost => ("", "✗ lost"),
+            Self::Unanswered => ("", "? unanswered"),
         };
         let start = match self {
             Self::FromNowhere | Self::Comes => "⋯",
@@ -196,12 +200,12 @@ impl Shape {
         let length = match self {
             Self::Whole | Self::FromNowhere | Self::Comes => middle,
             Self::Leaves => (middle / 2).max(taken + 2),
-            Self::Lost | Self::InFlight => (middle * 3 / 4).max(taken + 2),
+            Self::Lost | Self::Unanswered | Self::InFlight => (middle * 3 / 4).max(taken + 2),
         }
         .min(middle);
         let dashes: String = std::iter::repeat_n(dash, length.saturating_sub(taken)).collect();
         let head_tone = if self == Self::Lost { Tone::Lost } else { tone };
-        let starts_at_lane = matches!(self, Self::Whole | Self::Leaves | Self::Lost | Self::InFlight);
+        let starts_at_lane = !matches!(self, Self::FromNowhere | Self::Comes);
         let mut parts = vec![
             (Tone::Quiet, if starts_at_lane { "├".to_owned() } else { "│".to_owned() }),
             (tone, format!("{start}{dash}")),
@@ -231,6 +235,7 @@ fn mirrored(text: &str) -> String {
         "├" => "┤".to_owned(),
         "▶" => "◀".to_owned(),
         "✗ lost" => "lost ✗".to_owned(),
+        "? unanswered" => "unanswered ?".to_owned(),
         "⋯ on its way" => "on its way ⋯".to_owned(),
         _ if text.starts_with('⋯') => text.chars().rev().collect(),
         _ => text.to_owned(),

@@ -2,7 +2,7 @@
 //!
 //! Nothing here is a fixed text for "the handshake": each fact comes from a segment that was seen to arrive.
 
-use crate::history::{Connection, EventKind, Observed, Pair, Side};
+use crate::history::{Connection, EventKind, Fate, Observed, Pair, Side};
 use ciao_wire::Instant;
 
 /// What an end knows to work. Of four things two are always known together: an end that hears its peer knows
@@ -59,7 +59,7 @@ impl Progress {
             self.fin_end[from] = Some(segment.end());
             self.shut[from] = self.shut[from].max(Shut::Sent);
         }
-        if connection.ends[!from].observed == Observed::FromPeer {
+        if connection.ends[!from].observed == Observed::FromPeer && segment.fate == Fate::Arrived {
             self.arrived(connection, index);
         }
     }

@@ -123,6 +123,15 @@ impl Sheet<'_> {
     fn shut(&self, row: &Row, segment: &Segment, notes: &mut Notes) {
         let shut = row.after.shut;
         if Side::BOTH.iter().any(|&side| shut[side] == Shut::Reset) {
+            let receiver = !segment.from;
+            let asked = row.notes[receiver]
+                .iter()
+                .any(|note| matches!(note, Note::Moved { from: TcpState::SynSent, .. }));
+            if asked {
+                let (refuser, caller) = (self.name(segment.from), self.name(receiver));
+                notes.between(Tone::Close, format!("refused: {refuser} has nobody for {caller} to talk to"));
+                return;
+            }
             notes.between(Tone::Close, "RST: both directions end at once,");
             notes.between(Tone::Close, "nothing is waited for");
             return;

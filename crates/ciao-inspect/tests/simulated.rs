@@ -62,6 +62,10 @@ async fn drain(mut stream: TcpStream) -> Vec<u8> {
 }
 
 fn shown(connection: &Connection) -> String {
+    for width in [100, 120, 200] {
+        let page = ladder(connection, &Options { width, ..Options::default() });
+        assert!(page.width() <= width, "{} columns of {width}\n{}", page.width(), page.plain());
+    }
     ladder(connection, &Options::default()).plain()
 }
 

@@ -108,6 +108,7 @@ impl Simulation {
         }
         node.host = host;
         node.starts += 1;
+        self.watcher.host_restarted();
     }
 
     fn boot(&self, id: HostId, start: u32, config: HostConfig) -> Host {
@@ -179,8 +180,12 @@ impl Simulation {
             self.wakeups_at_once = 0;
         }
         self.now = at;
+        if let Err(rule) = self.watcher.check_delays(at) {
+            self.fail(&rule);
+        }
         let step = if let Some(delivery) = self.network.deliver_due(at) {
             let (id, interface) = self.owners[delivery.to_port.index()];
+            self.watcher.arrived(at, &delivery.packet);
             self.nodes[id.0].host.handle_packet(at, interface, delivery.packet);
             Step::Packet(id)
         } else {

@@ -16,9 +16,12 @@ use std::net::SocketAddr;
 /// Packets that a report shows.
 const REMEMBERED: usize = 40;
 
+/// Source and destination.
+type Ends = (SocketAddr, SocketAddr);
+
 /// A TCP segment taken apart.
 pub(crate) struct Seen<'a> {
-    pub(crate) tcp: &'a TcpHeader,
+    pub(crate) tcp: TcpHeader,
     pub(crate) data: &'a [u8],
     /// Bytes of TCP options.
     pub(crate) option_bytes: usize,
@@ -28,7 +31,7 @@ pub(crate) struct Seen<'a> {
 /// What has been sent between all pairs of ends.
 #[derive(Clone, Debug, Default)]
 pub struct Watcher {
-    flows: BTreeMap<(SocketAddr, SocketAddr), Flow>,
+    flows: BTreeMap<Ends, Flow>,
     last: VecDeque<(Instant, Packet)>,
 }
 
@@ -46,7 +49,39 @@ impl Watcher {
             return Err(format!("{} bytes do not fit an MTU of {mtu}", packet.len()));
         }
         let bytes = packet.to_vec();
-        let (ip, ip_len) = IpHeader::parse(&bytes).map_err(|error| format!("IP header: {error}"))?;
+        match Self::take_apart(&bytes, packet)? {
+            Some((ends, seen)) => self.check_segment(ends, &seen),
+            None => Ok(()),
+        }
+    }
+
+    /// A packet has arrived at its host.
+    pub fn arrived(&mut self, now: Instant, packet: &Packet) {
+        let bytes = packet.to_vec();
+        // What the link has damaged must not be acknowledged.
+        if let Ok(Some(((from, to), seen))) = Self::take_apart(&bytes, packet)
+            && let Some(flow) = self.flows.get_mut(&(to, from))
+        {
+            flow.data_arrived(now, &seen);
+        }
+    }
+
+    /// Looks for what should have been done by `now`.
+    ///
+    /// # Errors
+    /// What is overdue, in words.
+    pub fn check_delays(&self, now: Instant) -> Result<(), String> {
+        self.flows.values().try_for_each(|flow| flow.check_delay(now))
+    }
+
+    /// A host has lost its memory: what was owed is not owed any more.
+    pub fn host_restarted(&mut self) {
+        self.flows.values_mut().for_each(Flow::forget_debts);
+    }
+
+    /// A TCP segment and its two ends; nothing of another protocol.
+    fn take_apart<'a>(bytes: &'a [u8], packet: &Packet) -> Result<Option<(Ends, Seen<'a>)>, String> {
+        let (ip, ip_len) = IpHeader::parse(bytes).map_err(|error| format!("IP header: {error}"))?;
         if ip.total_len() != bytes.len() && packet.segment_size == 0 {
             return Err(format!("the IP header says {} bytes, there are {}", ip.total_len(), bytes.len()));
         }
@@ -55,7 +90,7 @@ impl Watcher {
             return Err("sent with a hop limit of zero".into());
         }
         if ip.protocol() != Protocol::TCP {
-            return Ok(());
+            return Ok(None);
         }
         let segment = &bytes[ip_len..];
         // RFC 9293 §3.1 MUST-2
@@ -67,20 +102,20 @@ impl Watcher {
             }
         }
         let (tcp, tcp_len) = TcpHeader::parse(segment).map_err(|error| format!("TCP header: {error}"))?;
-        let key = (
+        let ends = (
             SocketAddr::new(ip.source(), tcp.source_port),
             SocketAddr::new(ip.destination(), tcp.destination_port),
         );
         let seen = Seen {
-            tcp: &tcp,
+            tcp,
             data: &segment[tcp_len..],
             option_bytes: tcp_len - ciao_wire::tcp::HEADER_BYTES,
             is_ipv4: ip.source().is_ipv4(),
         };
-        self.check_segment(key, &seen)
+        Ok(Some((ends, seen)))
     }
 
-    fn check_segment(&mut self, (from, to): (SocketAddr, SocketAddr), seen: &Seen<'_>) -> Result<(), String> {
+    fn check_segment(&mut self, (from, to): Ends, seen: &Seen<'_>) -> Result<(), String> {
         let flags = seen.tcp.flags;
         let mut reverse = self.flows.remove(&(to, from));
         if flags.syn() {

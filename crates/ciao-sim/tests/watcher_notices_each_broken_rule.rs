@@ -162,6 +162,28 @@ fn an_acknowledgment_of_nothing_or_backwards_is_noticed() {
     assert_noticed(verdict(plain(), &backwards), "went back from 1006");
 }
 
+// RFC 9293 §3.8.6.3 MUST-40
+#[test]
+fn data_that_is_not_acknowledged_for_half_a_second_is_noticed() {
+    let overdue = |answer: Option<TcpFlags>, seq| {
+        let mut watcher = after_handshake(plain());
+        let established = packet(From::Server, &header(From::Server, ACK, 1_001, 1_001), b"");
+        assert_eq!(watcher.check(Instant::ZERO, &established, MTU), Ok(()));
+        watcher
+            .arrived(Instant::ZERO, &packet(From::Client, &header(From::Client, ACK, seq, 1_001), b"hello"));
+        if let Some(flags) = answer {
+            let answer = packet(From::Server, &header(From::Server, flags, 1_001, 1_001), b"");
+            assert_eq!(watcher.check(Instant::from_millis(400), &answer, MTU), Ok(()));
+        }
+        assert_eq!(watcher.check_delays(Instant::from_millis(500)), Ok(()));
+        watcher.check_delays(Instant::from_millis(501))
+    };
+    assert_noticed(overdue(None, 1_001), "acknowledged by 500");
+    for answered in [overdue(Some(ACK), 1_001), overdue(Some(RST), 1_001), overdue(None, 1_002)] {
+        assert_eq!(answered, Ok(()));
+    }
+}
+
 #[test]
 fn a_right_edge_that_retreats_is_noticed() {
     let shrunk = TcpHeader { window: 4_999, ..header(From::Server, ACK, 1_001, 1_001) };

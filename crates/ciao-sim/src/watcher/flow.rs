@@ -1,11 +1,14 @@
 //! What one end has sent to another, and which of its next segments would break a rule.
 
 use super::Seen;
-use ciao_wire::{SeqNum, TcpHeader, TcpOptions};
+use ciao_wire::{Instant, SeqNum, TcpHeader, TcpOptions};
+use std::time::Duration;
 
 /// What a peer takes that names no MSS (RFC 9293 §3.7.1 MUST-15).
 const DEFAULT_MSS_IPV4: u16 = 536;
 const DEFAULT_MSS_IPV6: u16 = 1220;
+/// How long an acknowledgment may wait (RFC 9293 §3.8.6.3 MUST-40: less than half a second).
+const MAX_ACK_DELAY: Duration = Duration::from_millis(500);
 /// Bytes beyond the window that a probe may carry (RFC 9293 §3.8.6.1).
 const PROBE_BYTES: u32 = 1;
 
@@ -27,6 +30,10 @@ pub(super) struct Flow {
     right_edge: Option<SeqNum>,
     /// The last TSval.
     timestamp: Option<u32>,
+    /// The last number of its own that this end knows to have arrived.
+    acknowledged: SeqNum,
+    /// When data that has arrived in order must be acknowledged.
+    acknowledge_by: Option<Instant>,
     /// The other end has begun a new connection: what this end still says belongs to the old one.
     is_stale: bool,
 }
@@ -42,6 +49,8 @@ impl Flow {
             ack: None,
             right_edge: None,
             timestamp: None,
+            acknowledged: seen.tcp.seq,
+            acknowledge_by: None,
             is_stale: false,
         }
     }
@@ -56,8 +65,47 @@ impl Flow {
         self.is_stale |= self.ack.is_some();
     }
 
+    /// Data has arrived at this end. What is next in order must be acknowledged in time. Duplicates, what comes
+    /// from beyond a gap, and segments so late that their own acknowledgment may be too old (RFC 5961 §5.2) are
+    /// not judged.
+    // RFC 9293 §3.8.6.3 MUST-40
+    pub(super) fn data_arrived(&mut self, now: Instant, seen: &Seen<'_>) {
+        if seen.tcp.flags.rst() {
+            return self.forget_debts();
+        }
+        let Ok(len) = u32::try_from(seen.data.len()) else { return };
+        let is_late = seen.tcp.ack.before(self.acknowledged);
+        self.acknowledged = self.acknowledged.latest(seen.tcp.ack);
+        let fits = self.right_edge.is_some_and(|edge| (seen.tcp.seq + len).at_or_before(edge));
+        if len > 0
+            && fits
+            && !is_late
+            && self.ack == Some(seen.tcp.seq)
+            && !self.is_stale
+            && seen.tcp.flags.ack()
+        {
+            self.acknowledge_by.get_or_insert(now + MAX_ACK_DELAY);
+        }
+    }
+
+    /// What is overdue at `now`.
+    pub(super) fn check_delay(&self, now: Instant) -> Result<(), String> {
+        match self.acknowledge_by {
+            Some(at) if at < now => Err(format!("data that arrived in order was to be acknowledged by {at}")),
+            _ => Ok(()),
+        }
+    }
+
+    /// The host has lost its memory, or was told that the other one has: it owes nothing any more.
+    pub(super) fn forget_debts(&mut self) {
+        self.acknowledge_by = None;
+    }
+
     /// `reverse` is what the other end has sent.
     pub(super) fn check(&mut self, seen: &Seen<'_>, reverse: Option<&Self>) -> Result<(), String> {
+        if seen.tcp.flags.ack() || seen.tcp.flags.rst() {
+            self.acknowledge_by = None;
+        }
         if self.is_stale || seen.tcp.flags.rst() {
             return Ok(());
         }
@@ -67,8 +115,8 @@ impl Flow {
         if seen.tcp.flags.ack()
             && let Some(reverse) = reverse
         {
-            self.check_acknowledgment(seen.tcp, reverse)?;
-            self.check_sack(seen.tcp, reverse)?;
+            self.check_acknowledgment(&seen.tcp, reverse)?;
+            self.check_sack(&seen.tcp, reverse)?;
         }
         Ok(())
     }
@@ -111,7 +159,7 @@ impl Flow {
     }
 
     fn check_sequence(&mut self, seen: &Seen<'_>, reverse: Option<&Self>) -> Result<(), String> {
-        let (tcp, data) = (seen.tcp, seen.data);
+        let (tcp, data) = (&seen.tcp, seen.data);
         let len = u32::try_from(data.len()).map_err(|error| error.to_string())?;
         let start = tcp.seq + u32::from(tcp.flags.syn());
         let data_end = start + len;

@@ -286,8 +286,8 @@ impl Host {
         self.tcp.release(&mut self.context, now, id, |connection| connection.abort(now));
     }
 
-    /// ABORT for every connection, whoever holds it, and for those that nobody holds any more. Sockets stay with
-    /// their owners, who can ask how they ended.
+    /// ABORT for every connection, whoever holds it, and for those that nobody holds any more. Sockets stay
+    /// with their owners, who can ask how they ended.
     pub fn tcp_abort_all(&mut self, now: Instant) {
         self.tcp.abort_all(&mut self.context, now);
     }

@@ -32,7 +32,7 @@ impl Envelope {
     // RFC 6864 §4.1 6864-1: with DF and never in pieces, an ID says nothing, so it is zero and reveals
     // nothing
     // RFC 7323 §5.7 7323-5f
-    // RFC 9293 §3.9.1.9 MUST-48, SHLD-22
+    // RFC 9293 §3.9.1.9 MUST-48, SHLD-22; RFC 1122 §3.2.1.6 1122-3.2.1.6
     // RFC 9293 §3.9.2 MUST-49
     pub(crate) fn emit(&self, protocol: Protocol, payload_len: usize, bytes: &mut [u8]) {
         let Self { source, destination, dscp, hop_limit } = *self;

@@ -113,7 +113,7 @@ impl Tcp {
     }
 
     /// What a new connection is told.
-    // RFC 6528 §3 6528-1; RFC 9293 §3.7.1 SHLD-6, MUST-67
+    // RFC 6528 §3 6528-1; RFC 9293 §3.7.1 SHLD-6, MUST-67; RFC 8200 §5 8200-5
     fn setup(&self, context: &Context, now: Instant, interface: InterfaceId, endpoints: &Endpoints) -> Setup {
         let local = local_of(context, endpoints);
         let remote = endpoints.remote();

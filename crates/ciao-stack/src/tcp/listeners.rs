@@ -44,6 +44,7 @@ impl Listener {
         self.accept.len() < self.backlog
     }
 
+    // RFC 4987 §3.4 4987-1: a flood fills this queue and nothing else
     pub(crate) fn has_room_for_syn(&self) -> bool {
         self.half_open < self.syn_queue
     }

@@ -1,4 +1,5 @@
-//! Whatever comes from the wire: no panic, a bounded answer, and each packet is delivered or counted as dropped.
+//! Whatever comes from the wire: no panic, a bounded answer, and each packet is delivered or counted as
+//! dropped.
 
 use crate::pair::{A4, A6, B4, B6, End, Pair, WIRE, at};
 use bytes::Bytes;
@@ -7,7 +8,8 @@ use ciao_wire::{Checksum, Packet, Payload};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-/// A pair with one open connection over each version, a listener and a UDP socket, and packets that it has exchanged.
+/// A pair with one open connection over each version, a listener and a UDP socket, and packets that it has
+/// exchanged.
 fn busy() -> (Pair, Vec<Vec<u8>>) {
     let mut pair = Pair::new();
     for (address, source) in [(B4, A4), (B6, A6)] {

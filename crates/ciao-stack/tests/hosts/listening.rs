@@ -72,6 +72,7 @@ fn an_accept_queue_that_fills_during_the_handshake_keeps_the_caller_half_open_or
     }
 }
 
+// RFC 4987 §3.4 4987-1
 #[test]
 fn a_full_syn_queue_drops_or_refuses_and_half_open_records_die_in_time() {
     for overflow in [Overflow::Drop, Overflow::Reset] {
@@ -163,6 +164,7 @@ fn a_port_may_be_listened_to_while_a_connection_from_it_is_being_opened() {
 }
 
 // RFC 9293 §3.9.1.1 MUST-43, MUST-45
+// RFC 1122 §3.2.1.3, §3.3.4.3 1122-3.2.1.3c, 1122-3.3.4.3
 #[test]
 fn a_local_address_that_was_asked_for_is_used_and_a_listener_at_one_ignores_the_others() {
     let mut pair = Pair::new();

@@ -98,6 +98,22 @@ fn the_mss_is_that_of_the_mtu_and_no_packet_is_longer() {
     assert_eq!(tcp.options.mss, Some(1440));
 }
 
+// RFC 8200 §5 8200-5
+#[test]
+fn the_narrowest_link_of_ipv6_carries_a_connection() {
+    let mut pair = Pair::new();
+    let mut narrow = ciao_stack::Host::new(ciao_stack::HostConfig::default(), [9; 32]);
+    let interface = crate::pair::interface(&[B6], ciao_stack::Offload::default());
+    narrow.add_interface(ciao_stack::InterfaceConfig { mtu: 1280, ..interface });
+    pair.b = crate::pair::End::new(narrow);
+    let (client, server) = pair.connected(B6, 80);
+    let bytes = pattern(10_000);
+    write(&mut pair.a.host, pair.now, client, &mut bytes.clone());
+    pair.flow();
+    assert_eq!(read_all(&mut pair.b.host, pair.now, server).0, bytes);
+    assert_eq!(pair.a.sent.iter().map(Packet::len).max(), Some(1280));
+}
+
 // RFC 9293 §3.9.1.9 MUST-48, SHLD-21, SHLD-22; §3.9.2 MUST-49
 // RFC 1122 §3.2.1.6 1122-3.2.1.6
 #[test]

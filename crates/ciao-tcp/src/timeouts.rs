@@ -25,7 +25,7 @@ impl Connection {
         }
     }
 
-    // RFC 6298 §5 (5.4–5.6) 6298-5a, 6298-5b; RFC 9293 §3.8.3 MUST-20, MUST-22
+    // RFC 6298 §5 6298-5a, 6298-5b; RFC 9293 §3.8.3 MUST-20, MUST-22
     fn retransmit_timer_fired(&mut self, now: Instant) {
         if self.outstanding() == 0 {
             return;

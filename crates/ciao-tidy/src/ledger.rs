@@ -237,7 +237,7 @@ fn looks_like_id(word: &str) -> bool {
     }
     let named = matches!(start, "MUST" | "SHLD" | "MAY" | "REC") && rest.chars().all(|c| c.is_ascii_digit());
     let digits = start.len() >= 3 && start.chars().all(|c| c.is_ascii_digit());
-    named || (digits && rest.starts_with(|c: char| c.is_ascii_digit()))
+    named || (digits && rest.starts_with(|c: char| c.is_ascii_alphanumeric()))
 }
 
 #[cfg(test)]

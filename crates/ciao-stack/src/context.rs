@@ -13,11 +13,15 @@ use crate::routing::{Interfaces, LocalIndex};
 use crate::segmentation::{Envelope, packet};
 use crate::trace::{HostTraceEvent, Trace};
 use alloc::collections::VecDeque;
+use alloc::sync::Arc;
 use ciao_tcp::{SegmentOut, TraceEvent};
 use ciao_wire::{Instant, Packet, PacketId};
 use core::net::IpAddr;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
+
+/// What fits into an IP packet of either version behind the longest headers: 65,535 − 40 − 60.
+const MAX_SUPER_SEGMENT_BYTES: u32 = 65_435;
 
 /// A packet on its way out, with what the trace wants to know.
 #[derive(Debug)]
@@ -50,7 +54,10 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(config: HostConfig, seed: [u8; 32]) -> Self {
+    pub(crate) fn new(mut config: HostConfig, seed: [u8; 32]) -> Self {
+        if config.tcp.max_super_segment_bytes > MAX_SUPER_SEGMENT_BYTES {
+            Arc::make_mut(&mut config.tcp).max_super_segment_bytes = MAX_SUPER_SEGMENT_BYTES;
+        }
         let mut random = ChaCha8Rng::from_seed(seed);
         Self {
             icmp_errors: RateLimit::new(config.icmp_errors_per_s, key(&mut random)),

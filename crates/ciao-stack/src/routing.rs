@@ -296,6 +296,7 @@ mod tests {
 
     // RFC 6724 §5 6724-1
     // RFC 9293 §3.9.1.1 MUST-44
+    // RFC 1122 §3.3.4.3 1122-3.3.4.3
     #[test]
     fn the_source_has_the_scope_of_the_destination_then_the_longest_shared_prefix() {
         let interfaces = two();

@@ -61,8 +61,11 @@ impl End {
     pub(crate) fn drain(&mut self, now: Instant) -> Vec<Packet> {
         let packets: Vec<Packet> =
             std::iter::from_fn(|| self.host.poll_transmit(now).map(|(_, packet)| packet)).collect();
+        let ours: Vec<IpAddr> = (self.host.interfaces())
+            .flat_map(|(_, config)| config.addresses.iter().map(|cidr| cidr.address))
+            .collect();
         for packet in &packets {
-            verify(packet);
+            assert!(ours.contains(&verify(packet)), "a packet leaves from an address that is not ours");
         }
         self.sent.extend(packets.iter().cloned());
         self.events.extend(std::iter::from_fn(|| self.host.poll_event()));
@@ -81,11 +84,11 @@ impl End {
     }
 }
 
-/// Holds for every packet that leaves a host.
+/// Holds for every packet that leaves a host; answers its source.
 // RFC 9293 §3.1 MUST-2; §3.2 MUST-65
 // RFC 6864 §4.1 6864-1
-// RFC 1122 §3.2.1.7 1122-3.2.1.7a
-fn verify(packet: &Packet) {
+// RFC 1122 §3.2.1.7 1122-3.2.1.7a; §3.2.1.3 1122-3.2.1.3c
+fn verify(packet: &Packet) -> IpAddr {
     let bytes = packet.to_vec();
     let (header, ip_len) = IpHeader::parse(&bytes).expect("it has a good IP header");
     assert_eq!(header.total_len(), bytes.len());
@@ -107,6 +110,7 @@ fn verify(packet: &Packet) {
             _ => assert!(sum.add_bytes(&bytes[ip_len..]).is_valid()),
         }
     }
+    header.source()
 }
 
 /// Two hosts at two ends of a wire.
@@ -124,9 +128,14 @@ impl Pair {
     }
 
     pub(crate) fn with(a: HostConfig, b: HostConfig, offload: Offload) -> Self {
+        Self::over(a, b, |addresses| interface(addresses, offload))
+    }
+
+    /// Over a link whose interfaces are like `interface`, which gets their addresses.
+    pub(crate) fn over(a: HostConfig, b: HostConfig, interface: impl Fn(&[&str]) -> InterfaceConfig) -> Self {
         let end = |config, addresses: &[&str], seed| {
             let mut host = Host::new(config, [seed; 32]);
-            host.add_interface(interface(addresses, offload));
+            host.add_interface(interface(addresses));
             End::new(host)
         };
         Self {

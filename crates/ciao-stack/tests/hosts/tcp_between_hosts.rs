@@ -2,7 +2,7 @@
 
 use crate::pair::{A4, B4, B6, Pair, at, pattern, read_all, write};
 use bytes::Bytes;
-use ciao_stack::{HostConfig, HostEvent, IpOptions, Offload};
+use ciao_stack::{HostConfig, HostEvent, InterfaceConfig, IpOptions, Offload};
 use ciao_tcp::{Event, TcpState};
 use ciao_wire::{IpHeader, Packet};
 use std::time::Duration;
@@ -100,18 +100,21 @@ fn the_mss_is_that_of_the_mtu_and_no_packet_is_longer() {
 
 // RFC 8200 §5 8200-5
 #[test]
-fn the_narrowest_link_of_ipv6_carries_a_connection() {
-    let mut pair = Pair::new();
-    let mut narrow = ciao_stack::Host::new(ciao_stack::HostConfig::default(), [9; 32]);
-    let interface = crate::pair::interface(&[B6], ciao_stack::Offload::default());
-    narrow.add_interface(ciao_stack::InterfaceConfig { mtu: 1280, ..interface });
-    pair.b = crate::pair::End::new(narrow);
-    let (client, server) = pair.connected(B6, 80);
-    let bytes = pattern(10_000);
-    write(&mut pair.a.host, pair.now, client, &mut bytes.clone());
-    pair.flow();
-    assert_eq!(read_all(&mut pair.b.host, pair.now, server).0, bytes);
-    assert_eq!(pair.a.sent.iter().map(Packet::len).max(), Some(1280));
+fn every_mtu_is_used_to_the_full_and_never_exceeded() {
+    for mtu in [1280, 1281, 1500, 9000, 65_535] {
+        let config = HostConfig::default;
+        let with_mtu = |addresses: &[&str]| InterfaceConfig {
+            mtu,
+            ..crate::pair::interface(addresses, Offload::default())
+        };
+        let mut pair = Pair::over(config(), config(), with_mtu);
+        let (client, _server) = pair.connected(B6, 80);
+        write(&mut pair.a.host, pair.now, client, &mut pattern(200_000));
+        pair.flow();
+        let longest = pair.a.take_sent().iter().map(Packet::len).max().expect("packets were sent");
+        assert!(longest <= usize::from(mtu), "{longest} of {mtu}");
+        assert!(longest > usize::from(mtu) * 9 / 10, "{longest} of {mtu}");
+    }
 }
 
 // RFC 9293 §3.9.1.9 MUST-48, SHLD-21, SHLD-22; §3.9.2 MUST-49

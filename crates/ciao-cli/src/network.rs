@@ -5,7 +5,7 @@
 
 use std::{
     fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     str::FromStr,
 };
 
@@ -82,7 +82,7 @@ impl Network {
 
     /// Whether the kernel has this address already, on whatever interface.
     fn is_taken(&self) -> bool {
-        UdpSocket::bind((self.kernel, 0)).is_ok()
+        ciao_link::tun::machine_has(self.kernel).unwrap_or(false)
     }
 }
 

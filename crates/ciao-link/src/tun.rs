@@ -104,6 +104,14 @@ pub struct Tun {
     kept: VecDeque<Bytes>,
 }
 
+/// Whether any interface of this machine has `address`, so that a device must not be given it too.
+///
+/// # Errors
+/// When the kernel does not list its addresses.
+pub fn machine_has(address: IpAddr) -> io::Result<bool> {
+    sys::has_address(address)
+}
+
 impl Tun {
     /// Makes the interface, gives it its MTU and addresses, and brings it up.
     ///

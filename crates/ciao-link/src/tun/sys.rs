@@ -9,7 +9,9 @@ use bytes::BytesMut;
 use std::ffi::CString;
 use std::io;
 use std::mem;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ptr;
 
 /// What the process promises to take from the device: unfinished checksums, and TCP super-segments (with
 /// ECN) of both IP versions.
@@ -46,8 +48,46 @@ fn ioctl_on<T>(fd: BorrowedFd<'_>, number: libc::Ioctl, argument: &mut T) -> io:
     // SAFETY: the descriptor is open for the time of the borrow; every caller in this file passes the
     // structure that the kernel documents for `number`, exclusively borrowed, so the kernel may read and
     // write it.
-    let outcome = unsafe { libc::ioctl(fd.as_raw_fd(), number, std::ptr::from_mut(argument)) };
+    let outcome = unsafe { libc::ioctl(fd.as_raw_fd(), number, ptr::from_mut(argument)) };
     if outcome < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// True when any interface of this machine has `address`.
+pub(super) fn has_address(address: IpAddr) -> io::Result<bool> {
+    let mut first: *mut libc::ifaddrs = ptr::null_mut();
+    // SAFETY: the kernel's list goes where `first` is; on success it is freed below, exactly once.
+    if unsafe { libc::getifaddrs(&raw mut first) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let mut found = false;
+    let mut entry = first;
+    // SAFETY: each entry lives until the list is freed, and ends with a null pointer.
+    while let Some(interface) = unsafe { entry.as_ref() } {
+        found |= ip_of(interface.ifa_addr) == Some(address);
+        entry = interface.ifa_next;
+    }
+    // SAFETY: `first` came from `getifaddrs`, and nothing of the list is used any more.
+    unsafe { libc::freeifaddrs(first) };
+    Ok(found)
+}
+
+/// The IP address in a socket address of the kernel's list, if it is one.
+fn ip_of(address: *const libc::sockaddr) -> Option<IpAddr> {
+    // SAFETY: the caller passes a pointer of a living list: null, or to a socket address of its family.
+    let family = i32::from(unsafe { address.as_ref() }?.sa_family);
+    match family {
+        libc::AF_INET => {
+            // SAFETY: an address of this family has this structure; the kernel aligned it.
+            let v4 = unsafe { ptr::read_unaligned(address.cast::<libc::sockaddr_in>()) };
+            Some(IpAddr::V4(Ipv4Addr::from_bits(u32::from_be(v4.sin_addr.s_addr))))
+        }
+        libc::AF_INET6 => {
+            // SAFETY: as above.
+            let v6 = unsafe { ptr::read_unaligned(address.cast::<libc::sockaddr_in6>()) };
+            Some(IpAddr::V6(Ipv6Addr::from(v6.sin6_addr.s6_addr)))
+        }
+        _ => None,
+    }
 }
 
 /// Makes the interface `name` behind an open TUN device: packets without a link header, each with a vnet

@@ -292,3 +292,10 @@ fn a_missing_node_is_told_from_a_forbidden_one() {
     assert!(forbidden.to_string().starts_with("no right to open /dev/net/tun"));
     assert_eq!(forbidden.kind(), io::ErrorKind::PermissionDenied);
 }
+
+#[test]
+fn the_machine_has_its_loopback_address_and_no_documentation_address() {
+    let has = |address: &str| machine_has(address.parse().unwrap()).unwrap();
+    assert!(has("127.0.0.1"));
+    assert!(!has("192.0.2.77") && !has("2001:db8::77"));
+}

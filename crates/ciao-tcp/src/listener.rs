@@ -41,6 +41,7 @@ pub struct HalfOpen {
     peer_shift: Option<u8>,
     sack: bool,
     transmissions: u8,
+    timeouts: u8,
     /// The SYN-ACK is to be sent.
     owed: bool,
 }
@@ -94,6 +95,7 @@ impl HalfOpen {
             peer_shift: offered.window_scale.filter(|_| config.window_scaling),
             sack: config.sack && offered.sack_permitted,
             transmissions: 0,
+            timeouts: 0,
             owed: true,
         }
     }
@@ -109,9 +111,11 @@ impl HalfOpen {
             0 => Transmission::First,
             _ => Transmission::TimeoutRetransmission,
         };
-        // RFC 6298 §5.5: 1, 2, 4 … seconds
-        let interval = config.rto_initial.saturating_mul(1 << u32::from(self.transmissions).min(16));
-        self.deadline = now + interval.min(config.rto_max);
+        if self.deadline == Instant::NEVER {
+            // RFC 6298 §5.5: 1, 2, 4 … seconds. A SYN that comes again is answered without changing that.
+            let interval = config.rto_initial.saturating_mul(1 << u32::from(self.timeouts).min(16));
+            self.deadline = now + interval.min(config.rto_max);
+        }
         self.transmissions = self.transmissions.saturating_add(1);
         let window = self.receive_buffer_bytes.min(u32::from(u16::MAX));
         let header = TcpHeader {
@@ -154,9 +158,10 @@ impl HalfOpen {
             return HalfOpenFate::Lives;
         }
         self.deadline = Instant::NEVER;
-        if self.transmissions > SYN_ACK_RETRANSMISSIONS {
+        if self.timeouts >= SYN_ACK_RETRANSMISSIONS {
             return HalfOpenFate::Dies;
         }
+        self.timeouts += 1;
         self.owed = true;
         HalfOpenFate::Lives
     }
@@ -175,8 +180,7 @@ impl HalfOpen {
         }
         if flags.syn() && !flags.ack() {
             // Our SYN-ACK was lost, or is late. Or the peer has begun anew with another number: our SYN-ACK
-            // then
-            // makes it send the RST that clears the way for its next SYN (RFC 9293 §3.5.1, figure 9).
+            // then makes it send the RST that clears the way for its next SYN (RFC 9293 §3.5.1, figure 9).
             self.owed = true;
             return HalfOpenAnswer::Stays;
         }

@@ -87,8 +87,8 @@ pub(crate) fn handle(
 ) -> Result<Consequence, HostDropReason> {
     let message = datagram.message();
     // RFC 1122 §3.2.2.6 1122-3.2.2.6b: echo to many is ignored, so that nobody multiplies it
-    datagram.local().ok_or(HostDropReason::NotUnicast)?;
-    match datagram.ip {
+    datagram.opened.local().ok_or(HostDropReason::NotUnicast)?;
+    match datagram.opened.ip {
         IpHeader::V4(_) => handle_v4(context, now, origin, datagram, &message),
         IpHeader::V6(_) => handle_v6(context, now, origin, datagram, &message),
     }
@@ -127,8 +127,7 @@ fn handle_v6(
     datagram: &Datagram,
     message: &Bytes,
 ) -> Result<Consequence, HostDropReason> {
-    let (IpAddr::V6(source), IpAddr::V6(destination)) = (datagram.ip.source(), datagram.ip.destination())
-    else {
+    let (IpAddr::V6(source), IpAddr::V6(destination)) = (datagram.source(), datagram.destination()) else {
         return Err(HostDropReason::UnknownProtocol);
     };
     let (parsed, body) = Icmpv6::parse(message, source, destination).map_err(malformed)?;
@@ -168,8 +167,8 @@ fn answer(
     first_bytes: &[u8; icmpv4::HEADER_BYTES],
     body: Bytes,
 ) {
-    let Some(local) = datagram.local() else { return };
-    let envelope = context.envelope(local, datagram.ip.source(), IpOptions::default());
+    let Some(local) = datagram.opened.local() else { return };
+    let envelope = context.envelope(local, datagram.source(), IpOptions::default());
     let protocol = if envelope.source.is_ipv4() { Protocol::ICMP } else { Protocol::ICMPV6 };
     let mut head = Head::zeroed(envelope.header_len() + first_bytes.len());
     let (ip_bytes, rest) = head.as_mut_slice().split_at_mut(envelope.header_len());
@@ -197,14 +196,14 @@ pub(crate) fn send_error(
     datagram: &Datagram,
     complaint: Complaint,
 ) -> HostDropReason {
-    if datagram.local().is_none() {
+    if datagram.opened.local().is_none() {
         return HostDropReason::NotUnicast;
     }
-    let source = datagram.ip.source();
+    let source = datagram.source();
     if !context.icmp_errors.take(now, source) {
         return HostDropReason::RateLimited;
     }
-    match (source, datagram.ip.destination()) {
+    match (source, datagram.destination()) {
         (IpAddr::V4(_), _) => {
             let code = match complaint {
                 Complaint::Port => icmpv4::unreachable::PORT,

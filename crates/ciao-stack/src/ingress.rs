@@ -10,12 +10,12 @@ use bytes::Bytes;
 use ciao_tcp::Segment;
 use ciao_wire::checksum::pseudo_header;
 use ciao_wire::ipv4::SourceRoute;
-use ciao_wire::{Checksum, Head, IpHeader, Packet, ParseError, Payload, Protocol, TcpHeader};
+use ciao_wire::{Checksum, Head, IpHeader, Packet, ParseError, Payload, Protocol, Sum, TcpHeader};
+use core::net::IpAddr;
 
-/// A packet whose IP header was read, and is one that we may act upon.
-#[derive(Debug)]
-pub(crate) struct Datagram {
-    pub(crate) packet: Packet,
+/// What the IP header of a packet says that we may act upon.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Opened {
     pub(crate) ip: IpHeader,
     /// Bytes of the IP header, options and extension headers included.
     pub(crate) ip_len: usize,
@@ -24,11 +24,11 @@ pub(crate) struct Datagram {
 
 /// Reads the IP header and applies the rules that hold for all transports.
 pub(crate) fn open(
-    packet: Packet,
+    packet: &mut Packet,
     interface: InterfaceId,
     interfaces: &Interfaces,
-) -> Result<Datagram, HostDropReason> {
-    let (packet, (ip, ip_len)) = parse_whole(packet, IpHeader::parse).map_err(|error| match error {
+) -> Result<Opened, HostDropReason> {
+    let (ip, ip_len) = parse_whole(packet, IpHeader::parse).map_err(|error| match error {
         ParseError::Checksum => HostDropReason::IpChecksum,
         _ => HostDropReason::MalformedIp,
     })?;
@@ -54,11 +54,11 @@ pub(crate) fn open(
     if ip.is_fragment() {
         return Err(HostDropReason::Fragment);
     }
-    Ok(Datagram { packet, ip, ip_len, destination })
+    Ok(Opened { ip, ip_len, destination })
 }
 
-impl Datagram {
-    /// The one of our addresses that it was sent to.
+impl Opened {
+    /// The one of our addresses that the packet was sent to.
     pub(crate) fn local(&self) -> Option<LocalIndex> {
         match self.destination {
             Destination::Us(local) => Some(local),
@@ -66,46 +66,65 @@ impl Datagram {
         }
     }
 
-    /// The TCP segment in it.
+    /// The TCP segment in the packet, whose checksum is right.
     // RFC 9293 §3.1 MUST-3
-    pub(crate) fn into_segment(self) -> Result<Segment, HostDropReason> {
-        let Self { packet, ip, ip_len, .. } = self;
+    pub(crate) fn segment(&self, mut packet: Packet) -> Result<Segment, HostDropReason> {
+        let Self { ref ip, ip_len, .. } = *self;
         let total_len = ip.total_len();
         let parse = |front: &[u8]| {
             let segment = front.get(ip_len..front.len().min(total_len)).unwrap_or_default();
             TcpHeader::parse(segment).map(|(header, len)| (header, ip_len + len))
         };
-        let (packet, (header, headers_len)) =
-            parse_whole(packet, parse).map_err(|_| HostDropReason::MalformedTcp)?;
-        let payload = payload_behind(&packet, headers_len, total_len);
-        if packet.checksum == Checksum::Unknown {
+        let (header, headers_len) =
+            parse_whole(&mut packet, parse).map_err(|_| HostDropReason::MalformedTcp)?;
+        let is_unknown = packet.checksum == Checksum::Unknown;
+        let mut sum = Sum::ZERO;
+        if is_unknown {
             let len = u32::try_from(total_len - ip_len).expect("a packet is shorter than 2^16 bytes");
-            let sum = pseudo_header(ip.source(), ip.destination(), Protocol::TCP, len)
-                .add_bytes(&front(&packet)[ip_len..headers_len])
-                .add_payload(&payload);
-            if !sum.is_valid() {
-                return Err(HostDropReason::TcpChecksum);
-            }
+            sum = pseudo_header(ip.source(), ip.destination(), Protocol::TCP, len)
+                .add_bytes(&front(&packet)[ip_len..headers_len]);
         }
-        Ok(Segment { header, payload, segment_size: packet.segment_size })
+        let segment_size = packet.segment_size;
+        let payload = payload_behind(packet, headers_len, total_len);
+        if is_unknown && !sum.add_payload(&payload).is_valid() {
+            return Err(HostDropReason::TcpChecksum);
+        }
+        Ok(Segment { header, payload, segment_size })
+    }
+}
+
+/// A packet of another transport than TCP.
+#[derive(Debug)]
+pub(crate) struct Datagram {
+    pub(crate) packet: Packet,
+    pub(crate) opened: Opened,
+}
+
+impl Datagram {
+    pub(crate) fn source(&self) -> IpAddr {
+        self.opened.ip.source()
+    }
+
+    pub(crate) fn destination(&self) -> IpAddr {
+        self.opened.ip.destination()
     }
 
     /// What follows the IP header, in one piece. Copies only when it came in pieces.
     pub(crate) fn message(&self) -> Bytes {
-        let Self { packet, ip, ip_len, .. } = self;
+        let Self { packet, opened } = self;
         let mut chunks = packet.payload.chunks();
         let mut whole = match (packet.head.is_empty(), chunks.next(), chunks.next()) {
             (true, Some(only), None) => only.clone(),
             _ => Bytes::from(packet.to_vec()),
         };
-        whole.truncate(ip.total_len());
-        whole.split_off(*ip_len)
+        whole.truncate(opened.ip.total_len());
+        whole.split_off(opened.ip_len)
     }
 
     /// The checksum over pseudo-header and `message`.
-    pub(crate) fn sum_of(&self, message: &[u8], protocol: Protocol) -> ciao_wire::Sum {
+    pub(crate) fn sum_of(&self, message: &[u8], protocol: Protocol) -> Sum {
         let len = u32::try_from(message.len()).expect("a packet is shorter than 2^16 bytes");
-        pseudo_header(self.ip.source(), self.ip.destination(), protocol, len).add_bytes(message)
+        pseudo_header(self.source(), self.destination(), protocol, len).add_bytes(message)
     }
 
     /// Whether the link has vouched for the transport checksum.
@@ -116,7 +135,7 @@ impl Datagram {
     /// The start of the packet, as an ICMP error quotes it.
     pub(crate) fn quote(&self, max: usize) -> Bytes {
         let mut bytes = self.packet.to_vec();
-        bytes.truncate(max.min(self.ip.total_len()));
+        bytes.truncate(max.min(self.opened.ip.total_len()));
         Bytes::from(bytes)
     }
 }
@@ -132,31 +151,34 @@ fn front(packet: &Packet) -> &[u8] {
 
 /// Reads headers from the front of a packet. When they are cut in two, the packet is put together first.
 fn parse_whole<T>(
-    packet: Packet,
-    parse: impl Fn(&[u8]) -> Result<(T, usize), ParseError>,
-) -> Result<(Packet, (T, usize)), ParseError> {
-    match parse(front(&packet)) {
-        Ok(parsed) => Ok((packet, parsed)),
-        Err(ParseError::Truncated) if front(&packet).len() < packet.len() => {
-            let whole = Payload::from(Bytes::from(packet.to_vec()));
-            let packet = Packet { head: Head::EMPTY, payload: whole, ..packet };
-            let parsed = parse(front(&packet))?;
-            Ok((packet, parsed))
+    packet: &mut Packet,
+    parse: impl Fn(&[u8]) -> Result<T, ParseError>,
+) -> Result<T, ParseError> {
+    match parse(front(packet)) {
+        Err(ParseError::Truncated) if front(packet).len() < packet.len() => {
+            packet.payload = Payload::from(Bytes::from(packet.to_vec()));
+            packet.head = Head::EMPTY;
+            parse(front(packet))
         }
-        Err(error) => Err(error),
+        parsed => parsed,
     }
 }
 
 /// The bytes between the headers and the end of the IP packet; what the link has padded is left out.
-fn payload_behind(packet: &Packet, headers_len: usize, total_len: usize) -> Payload {
-    let mut payload = packet.payload.clone();
-    let before = packet.head.len();
-    payload.truncate(total_len.saturating_sub(before));
-    if before <= headers_len {
+fn payload_behind(packet: Packet, headers_len: usize, total_len: usize) -> Payload {
+    let Packet { head, mut payload, .. } = packet;
+    let before = head.len();
+    if before + payload.len() > total_len {
+        payload.truncate(total_len.saturating_sub(before));
+    }
+    if before < headers_len {
         payload.advance(headers_len - before);
+    }
+    if before <= headers_len {
         return payload;
     }
-    let mut whole = Payload::from(Bytes::copy_from_slice(&packet.head.as_slice()[headers_len..]));
+    let mut whole =
+        Payload::from(Bytes::copy_from_slice(&head.as_slice()[headers_len..before.min(total_len)]));
     whole.append(payload);
     whole
 }

@@ -5,11 +5,14 @@
 
 use crate::context::Context;
 use crate::error::BindError;
-use crate::routing::LocalIndex;
+use crate::routing::{LocalIndex, to_octets};
 use alloc::collections::BTreeMap;
+use alloc::vec;
+use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::ops::RangeInclusive;
 use rand_core::Rng;
+use siphasher::sip::SipHasher13;
 
 /// An IP version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -114,11 +117,70 @@ pub(crate) fn choose(
     ports.map(|port| u16::try_from(port).expect("it lies in a range of u16")).find(|port| is_free(*port))
 }
 
+/// How many walks are counted apart. A peer that shares one with another can see how fast that one is used.
+const WALKS: usize = 256;
+
+/// Chooses the ports of connections that are opened from here.
+///
+/// For each remote end, all ports of the range are walked through in steps of a secret size from a secret
+/// start. So nobody but the remote end itself can guess the next port, and each comes again only when all
+/// others have: most of TIME-WAIT at the other end is over then. A random choice each time would meet a port
+/// that has just been used. The "double hash" of RFC 6056 §3.3.4, but for the steps, which are of size one
+/// there.
+#[derive(Clone, Debug)]
+pub(crate) struct Walks {
+    hasher: SipHasher13,
+    positions: Vec<u32>,
+}
+
+impl Walks {
+    pub(crate) fn new(key: [u8; 16]) -> Self {
+        Self { hasher: SipHasher13::new_with_key(&key), positions: vec![0; WALKS] }
+    }
+
+    /// The next free port of `range` for a connection from `local` to `remote`.
+    // RFC 6056 §3.3.4 6056-3a
+    pub(crate) fn next(
+        &mut self,
+        range: &RangeInclusive<u16>,
+        (local, remote): (LocalIndex, SocketAddr),
+        is_free: impl Fn(u16) -> bool,
+    ) -> Option<u16> {
+        let (first, last) = (u64::from(*range.start()).max(1), u64::from(*range.end()));
+        let count = (last + 1).checked_sub(first).filter(|count| *count > 0)?;
+        let mut bytes = [0; 20];
+        bytes[..16].copy_from_slice(&to_octets(remote.ip()));
+        bytes[16..18].copy_from_slice(&remote.port().to_be_bytes());
+        bytes[18..].copy_from_slice(&local.0.to_be_bytes());
+        let hash = self.hasher.hash(&bytes);
+        let start = (hash & 0xff_ffff) % count;
+        // A step without a common divisor leads through the whole range.
+        let step = ((hash >> 24 & 0xff_ffff) % count..).find(|step| divisor(*step, count) == 1)?;
+        let position = &mut self.positions[(hash >> 48) as usize % WALKS];
+        for _ in 0..count {
+            *position = position.wrapping_add(1);
+            let port = first + (start + u64::from(*position) * step) % count;
+            let port = u16::try_from(port).expect("it lies in a range of u16");
+            if is_free(port) {
+                return Some(port);
+            }
+        }
+        None
+    }
+}
+
+/// The greatest common divisor.
+fn divisor(mut one: u64, mut other: u64) -> u64 {
+    while other != 0 {
+        (one, other) = (other, one % other);
+    }
+    one
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use alloc::collections::BTreeSet;
-    use alloc::vec::Vec;
     use rand_chacha::ChaCha8Rng;
     use rand_core::SeedableRng;
 
@@ -164,5 +226,31 @@ mod tests {
         let all: Vec<u16> =
             (0..50).map(|_| choose(&mut random, &(0..=10), |port| !taken.contains(&port)).unwrap()).collect();
         assert!(all.iter().all(|port| *port == 10), "port zero is nobody's");
+    }
+
+    // RFC 6056 §3.3.4 6056-3a
+    #[test]
+    fn a_walk_comes_to_every_port_once_before_any_comes_again() {
+        let local = LocalIndex(0);
+        let mut orders = Vec::new();
+        for (key, remote) in
+            [(1, "192.0.2.1:80"), (1, "192.0.2.1:81"), (1, "192.0.2.2:80"), (2, "192.0.2.1:80")]
+        {
+            let mut walks = Walks::new([key; 16]);
+            let remote = remote.parse().unwrap();
+            for range in [32_768..=60_999, 1..=1, 0..=6, 1..=u16::MAX] {
+                let count = usize::from(*range.end() - range.start().max(&1)) + 1;
+                let walk: Vec<u16> =
+                    (0..2 * count).map(|_| walks.next(&range, (local, remote), |_| true).unwrap()).collect();
+                assert_eq!(walk[..count].iter().collect::<BTreeSet<_>>().len(), count);
+                assert_eq!(walk[..count], walk[count..]);
+                orders.push(walk);
+            }
+            assert_eq!(walks.next(&(5..=9), (local, remote), |port| port == 7), Some(7));
+            assert_eq!(walks.next(&(5..=9), (local, remote), |_| false), None);
+        }
+        for other in 1..4 {
+            assert_ne!(orders[0], orders[4 * other], "another remote end or secret, another walk");
+        }
     }
 }

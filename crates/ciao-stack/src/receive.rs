@@ -78,16 +78,15 @@ impl Receiver<'_> {
             .record(self.now, None, Some(packet.id), || HostTraceEvent::PacketReceived { interface, packet });
     }
 
-    fn open(&self, origin: Origin, packet: Packet) -> Result<Content, HostDropReason> {
-        let datagram = ingress::open(packet, self.interface, &self.context.interfaces)?;
-        if datagram.ip.protocol() != Protocol::TCP {
-            return Ok(Content::Other(datagram));
+    fn open(&self, origin: Origin, mut packet: Packet) -> Result<Content, HostDropReason> {
+        let opened = ingress::open(&mut packet, self.interface, &self.context.interfaces)?;
+        if opened.ip.protocol() != Protocol::TCP {
+            return Ok(Content::Other(Datagram { packet, opened }));
         }
         // RFC 9293 §3.9.2.3 MUST-57
-        let local = datagram.local().ok_or(HostDropReason::NotUnicast)?;
-        let source = datagram.ip.source();
-        let segment = datagram.into_segment()?;
-        let remote = SocketAddr::new(source, segment.header.source_port);
+        let local = opened.local().ok_or(HostDropReason::NotUnicast)?;
+        let segment = opened.segment(packet)?;
+        let remote = SocketAddr::new(opened.ip.source(), segment.header.source_port);
         let endpoints = Endpoints::new(local, segment.header.destination_port, remote);
         Ok(Content::Segment(Arrival { origin, endpoints, segment }))
     }
@@ -108,8 +107,8 @@ impl Receiver<'_> {
 
     fn on_datagram(&mut self, origin: Origin, datagram: &Datagram) -> Result<(), HostDropReason> {
         let Self { context, tcp, udp, now, .. } = self;
-        let is_v4 = datagram.ip.source().is_ipv4();
-        match datagram.ip.protocol() {
+        let is_v4 = datagram.source().is_ipv4();
+        match datagram.opened.ip.protocol() {
             Protocol::UDP => match udp.handle(context, datagram) {
                 // RFC 1122 §4.1.3.1, §3.2.2.1 1122-3.2.2.1
                 Err(HostDropReason::UdpPortClosed) => {

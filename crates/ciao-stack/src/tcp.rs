@@ -21,6 +21,7 @@ use crate::demux::{Endpoints, Holder};
 use crate::event::HostEvent;
 use crate::ids::{ConnectionId, InterfaceId};
 use crate::interface::Segmentation;
+use crate::ports::Walks;
 use crate::request::IpOptions;
 use crate::segmentation::{Cutting, Rest, packet};
 use crate::trace::{HostTraceEvent, Opening};
@@ -57,6 +58,7 @@ pub(crate) struct Tcp {
     left_in_turn: u8,
     cutting: Option<Box<Cut>>,
     secret: Secret,
+    walks: Walks,
     last_connection: ConnectionId,
 }
 
@@ -78,6 +80,7 @@ impl Tcp {
             left_in_turn: SEGMENTS_PER_TURN,
             cutting: None,
             secret: Secret::new(key(&mut context.random)),
+            walks: Walks::new(key(&mut context.random)),
             last_connection: ConnectionId(0),
         }
     }

@@ -136,11 +136,11 @@ impl Udp {
         }
         let message = message.slice(..usize::from(header.len));
         let sum = datagram.sum_of(&message, Protocol::UDP);
-        if !datagram.is_vouched_for() && !header.is_checksum_valid(sum, datagram.ip.source()) {
+        if !datagram.is_vouched_for() && !header.is_checksum_valid(sum, datagram.source()) {
             return Err(HostDropReason::UdpChecksum);
         }
-        let local = datagram.local().ok_or(HostDropReason::NotUnicast)?;
-        let version = Version::of(datagram.ip.source());
+        let local = datagram.opened.local().ok_or(HostDropReason::NotUnicast)?;
+        let version = Version::of(datagram.source());
         let holder = self.bindings.find(header.destination_port, version, local);
         let index = holder.ok_or(HostDropReason::UdpPortClosed)?;
         let socket = &mut self.sockets[index as usize];
@@ -154,7 +154,7 @@ impl Udp {
             let id = UdpId { index, generation: socket.generation };
             context.events.push_back(HostEvent::UdpReadable(id));
         }
-        socket.queue.push_back((data, SocketAddr::new(datagram.ip.source(), header.source_port)));
+        socket.queue.push_back((data, SocketAddr::new(datagram.source(), header.source_port)));
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::demux::{Endpoints, Holder};
 use crate::error::{ConnectError, ListenError};
 use crate::ids::{ConnectionId, InterfaceId, ListenerId, SocketId};
-use crate::ports::{self, Version};
+use crate::ports::Version;
 use crate::request::{ConnectRequest, IpOptions, ListenRequest};
 use crate::routing::LocalIndex;
 use crate::tcp::tables::{Owner, Socket};
@@ -43,25 +43,26 @@ impl Tcp {
 
     /// The four numbers of a new connection, which no other has.
     fn choose_port(
-        &self,
-        context: &mut Context,
+        &mut self,
+        context: &Context,
         request: &ConnectRequest,
         local: LocalIndex,
     ) -> Result<Endpoints, ConnectError> {
-        let with = |port| Endpoints::new(local, port, request.remote);
+        let Self { tables, listeners, walks, .. } = self;
+        let remote = request.remote;
+        let with = |port| Endpoints::new(local, port, remote);
         match request.local.map_or(0, |local| local.port()) {
             0 => {
-                let version = Version::of(request.remote.ip());
+                let version = Version::of(remote.ip());
                 let is_free = |port| {
-                    self.listeners.bindings.find(port, version, local).is_none()
-                        && self.tables.find(&with(port)).is_none()
+                    listeners.bindings.find(port, version, local).is_none()
+                        && tables.find(&with(port)).is_none()
                 };
-                let range = context.config.ephemeral_ports.clone();
-                let port = ports::choose(&mut context.random, &range, is_free);
+                let port = walks.next(&context.config.ephemeral_ports, (local, remote), is_free);
                 port.map(with).ok_or(ConnectError::NoFreePort)
             }
             // RFC 9293 §3.9.1.1 MUST-42: a listener at the port is no obstacle
-            port if self.tables.find(&with(port)).is_none() => Ok(with(port)),
+            port if tables.find(&with(port)).is_none() => Ok(with(port)),
             _ => Err(ConnectError::AddressInUse),
         }
     }

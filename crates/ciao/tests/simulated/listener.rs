@@ -1,7 +1,9 @@
 //! Accepting: order, limits, giving up, and many at once.
 
 use crate::pair::{Pair, server_addr};
-use ciao::ListenRequest;
+use ciao::{HostConfig, ListenRequest};
+use ciao_sim::LinkConfig;
+use ciao_stack::{HostTraceEvent, Tracing};
 use std::io::ErrorKind;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -65,6 +67,50 @@ fn many_connections_at_once_each_get_their_own_bytes() {
             client.await.unwrap();
         }
     });
+}
+
+#[test]
+fn a_socket_that_was_told_things_passes_them_on_to_what_it_accepts() {
+    let pair = Pair::new();
+    pair.run(async {
+        let socket = pair.server.new_socket_v4();
+        socket.bind(server_addr()).unwrap();
+        assert_eq!(socket.local_addr().unwrap(), server_addr());
+        assert_eq!((socket.keepalive().unwrap(), socket.reuseaddr().unwrap()), (false, true));
+        socket.set_keepalive(true).unwrap();
+        socket.set_recv_buffer_size(20_000).unwrap();
+        socket.set_tos_v4(46 << 2 | 1).unwrap();
+        assert_eq!(socket.tos_v4().unwrap(), 46 << 2, "the lower two bits are not for applications");
+        assert_eq!(socket.set_tos_v4(256).unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert!(socket.take_error().unwrap().is_none());
+        let listener = socket.listen(1).unwrap();
+        let (_client, server) = pair.connected_to(&listener).await;
+        let options = server.options().unwrap();
+        assert!(options.keep_alive.is_some());
+        assert_eq!(options.receive_buffer_bytes, Some(20_000));
+    });
+}
+
+// RFC 9293 §3.9.1.9 MUST-48
+// RFC 9293 §3.9.2 MUST-49
+#[test]
+fn ttl_and_diffserv_stand_in_every_packet_from_then_on() {
+    let config = HostConfig { trace: Tracing::On, ..HostConfig::default() };
+    let pair = Pair::with(1, &config, &LinkConfig::default());
+    pair.run(async {
+        let _listener = pair.server.listen(server_addr()).await.unwrap();
+        let socket = pair.client.new_socket_v4();
+        socket.set_tos_v4(46 << 2).unwrap();
+        let mut stream = socket.connect(server_addr()).await.unwrap();
+        stream.set_ttl(9).unwrap();
+        stream.write_all(b"x").await.unwrap();
+    });
+    let sent = pair.client.drain_trace().into_iter().filter_map(|record| match record.event {
+        HostTraceEvent::PacketSent { packet, .. } => Some(packet.to_vec()),
+        _ => None,
+    });
+    let seen: Vec<_> = sent.map(|packet| (packet[1] >> 2, packet[8])).collect();
+    assert_eq!(seen, [(46, 64), (46, 64), (46, 9), (46, 9)], "SYN, ACK; after the call data and FIN");
 }
 
 #[test]

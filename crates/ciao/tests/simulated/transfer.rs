@@ -4,9 +4,10 @@ use crate::pair::Pair;
 use bytes::Bytes;
 use ciao::{HostConfig, TcpStream};
 use ciao_sim::LinkConfig;
+use std::future::poll_fn;
 use std::io::{ErrorKind, IoSlice, IoSliceMut};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest, ReadBuf};
 use tokio::time::{sleep, timeout};
 
 /// Bytes that differ from place to place.
@@ -71,6 +72,24 @@ fn peek_does_not_take_and_answers_zero_at_the_end() {
         assert_eq!(server.read(&mut bytes).await.unwrap(), 4);
         assert_eq!(&bytes[..4], b"look");
         assert_eq!(server.peek(&mut bytes).await.unwrap(), 0);
+    });
+}
+
+#[test]
+fn the_polls_answer_as_the_futures_do() {
+    let pair = Pair::new();
+    pair.run(async {
+        let (client, server) = pair.connected().await;
+        poll_fn(|cx| client.poll_write_ready(cx)).await.unwrap();
+        client.try_write(b"polled").unwrap();
+        poll_fn(|cx| server.poll_read_ready(cx)).await.unwrap();
+        let mut bytes = [0; 16];
+        let mut buf = ReadBuf::new(&mut bytes);
+        assert_eq!(poll_fn(|cx| server.poll_peek(cx, &mut buf)).await.unwrap(), 6);
+        assert_eq!(buf.filled(), b"polled");
+        assert_eq!(server.try_read(&mut [0; 16]).unwrap(), 6);
+        let pending = poll_fn(|cx| std::task::Poll::Ready(server.poll_read_ready(cx).is_pending())).await;
+        assert!(pending, "nothing is left");
     });
 }
 

@@ -19,7 +19,12 @@ mod path;
 mod range;
 mod upload;
 
-use std::{fs::Metadata, io, path::Path, sync::Arc};
+use std::{
+    fs::{File, Metadata},
+    io,
+    path::Path,
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -71,7 +76,7 @@ impl Files {
         B: http_body::Body<Data = Bytes> + Unpin,
     {
         match *request.method() {
-            Method::GET | Method::HEAD => self.read(&request).await,
+            Method::GET | Method::HEAD => self.read(request).await,
             Method::PUT if self.uploads == Uploads::Stored => self.store(request).await,
             _ => {
                 let mut response = plain(StatusCode::METHOD_NOT_ALLOWED);
@@ -98,24 +103,29 @@ impl Files {
         }
     }
 
-    async fn read<B>(&self, request: &Request<B>) -> Response<Body> {
-        let Some(path) = path::decode(request.uri().path()) else {
-            return plain(StatusCode::NOT_FOUND);
-        };
-        let (root, wanted) = (Arc::clone(&self.root), path.clone());
-        // Opening a file may wait for a disk: not on the threads that serve connections.
-        let found = tokio::task::spawn_blocking(move || root.find(&wanted)).await;
-        let found = found.unwrap_or_else(|_panic| Err(io::ErrorKind::Other.into()));
-        match found {
-            Ok(Found::File { file, name, metadata }) => file_response(request, file, &name, &metadata),
-            Ok(Found::SlashMissing) => redirect(&path, request.uri().query()),
-            Ok(Found::Directory { entries }) => {
-                let mut response = Response::new(full(listing::html(&path.components, &entries)));
-                content_type(response.headers_mut(), HeaderValue::from_static("text/html; charset=utf-8"));
-                response
-            }
-            Err(error) => plain(status_of(&error)),
+    /// Files may wait for a disk: not on the threads that serve connections. One hop to another thread and
+    /// back for each request; what is left of a large file is read the same way, piece by piece.
+    async fn read<B>(&self, request: Request<B>) -> Response<Body> {
+        let root = Arc::clone(&self.root);
+        let request = request.map(drop);
+        let response = tokio::task::spawn_blocking(move || read(&root, &request)).await;
+        response.unwrap_or_else(|_panic| plain(StatusCode::INTERNAL_SERVER_ERROR))
+    }
+}
+
+fn read(root: &Root, request: &Request<()>) -> Response<Body> {
+    let Some(wanted) = path::decode(request.uri().path()) else {
+        return plain(StatusCode::NOT_FOUND);
+    };
+    match root.find(&wanted) {
+        Ok(Found::File { file, name, metadata }) => file_response(request, file, &name, &metadata),
+        Ok(Found::SlashMissing) => redirect(&wanted, request.uri().query()),
+        Ok(Found::Directory { entries }) => {
+            let mut response = Response::new(full(listing::html(&wanted.components, &entries)));
+            content_type(response.headers_mut(), HeaderValue::from_static("text/html; charset=utf-8"));
+            response
         }
+        Err(error) => plain(status_of(&error)),
     }
 }
 
@@ -157,12 +167,7 @@ fn redirect(path: &path::Wanted, query: Option<&str>) -> Response<Body> {
     response
 }
 
-fn file_response<B>(
-    request: &Request<B>,
-    file: std::fs::File,
-    name: &str,
-    metadata: &Metadata,
-) -> Response<Body> {
+fn file_response(request: &Request<()>, file: File, name: &str, metadata: &Metadata) -> Response<Body> {
     let len = metadata.len();
     let validators = Validators::of(metadata);
     let mut headers = HeaderMap::new();
@@ -187,7 +192,10 @@ fn file_response<B>(
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body_len));
     let body = match *request.method() {
         Method::HEAD => crate::body::empty(),
-        _ => crate::body::boxed(FileBody::new(file, first, body_len)),
+        _ => match FileBody::start(file, first, body_len) {
+            Ok(body) => crate::body::boxed(body),
+            Err(error) => return plain(status_of(&error)),
+        },
     };
     with(status, headers, body)
 }

@@ -7,7 +7,7 @@ use std::{
     fs::File,
     io::{self, Read as _, Seek as _, SeekFrom},
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
@@ -22,20 +22,38 @@ type Read = JoinHandle<(File, io::Result<Bytes>)>;
 /// A part of a file.
 #[derive(Debug)]
 pub(super) struct FileBody {
-    reading: Option<Read>,
+    next: Next,
     /// Bytes not yet handed out.
     left: u64,
 }
 
+/// Where the next piece is.
+#[derive(Debug)]
+enum Next {
+    Here(File, Bytes),
+    Reading(Read),
+    Nowhere,
+}
+
 impl FileBody {
-    /// `len` bytes from `first` on.
-    pub(super) fn new(mut file: File, first: u64, len: u64) -> FileBody {
-        let seek = move || match file.seek(SeekFrom::Start(first)) {
-            Ok(_) => read(file, len),
-            Err(error) => (file, Err(error)),
-        };
-        let reading = (len > 0).then(|| tokio::task::spawn_blocking(seek));
-        FileBody { reading, left: len }
+    /// `len` bytes from `first` on. Reads the first piece, so it may wait for the disk.
+    pub(super) fn start(mut file: File, first: u64, len: u64) -> io::Result<FileBody> {
+        if len == 0 {
+            return Ok(FileBody { next: Next::Nowhere, left: 0 });
+        }
+        file.seek(SeekFrom::Start(first))?;
+        let (file, piece) = read(file, len);
+        Ok(FileBody { next: Next::Here(file, piece?), left: len })
+    }
+
+    /// Hands out a piece, and has the one after it read.
+    fn hand_out(&mut self, file: File, piece: Bytes) -> Frame<Bytes> {
+        self.left -= piece.len() as u64;
+        let left = self.left;
+        if left > 0 {
+            self.next = Next::Reading(tokio::task::spawn_blocking(move || read(file, left)));
+        }
+        Frame::data(piece)
     }
 }
 
@@ -59,15 +77,21 @@ impl http_body::Body for FileBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        let Some(reading) = &mut self.reading else { return Poll::Ready(None) };
-        let done = ready!(Pin::new(reading).poll(context));
-        self.reading = None;
-        let (file, piece) = done.map_err(io::Error::other)?;
-        let piece = piece?;
-        self.left -= piece.len() as u64;
-        let left = self.left;
-        self.reading = (left > 0).then(|| tokio::task::spawn_blocking(move || read(file, left)));
-        Poll::Ready(Some(Ok(Frame::data(piece))))
+        let (file, piece) = match std::mem::replace(&mut self.next, Next::Nowhere) {
+            Next::Nowhere => return Poll::Ready(None),
+            Next::Here(file, piece) => (file, piece),
+            Next::Reading(mut reading) => match Pin::new(&mut reading).poll(context) {
+                Poll::Pending => {
+                    self.next = Next::Reading(reading);
+                    return Poll::Pending;
+                }
+                Poll::Ready(read) => {
+                    let (file, piece) = read.map_err(io::Error::other)?;
+                    (file, piece?)
+                }
+            },
+        };
+        Poll::Ready(Some(Ok(self.hand_out(file, piece))))
     }
 
     fn is_end_stream(&self) -> bool {

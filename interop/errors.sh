@@ -17,4 +17,13 @@ holds "a bad URL is named" refuses "http" "$CIAO" get "ht!tp:/x"
 holds "an unknown subcommand shows what there is" refuses "usage|help" "$CIAO" dance
 holds "without the right to open a TUN it says what to do" refuses "root|CAP_NET_ADMIN|permission" \
   as_nobody "$work/ciao" serve "$files"
+
+"$CIAO" serve "$files" >"$work/serve" 2>&1 &
+server=$!
+holds "ciao serve is up" until_true curl -sS -o /dev/null --max-time 1 http://10.77.0.2/
+holds "a second one at the same address is told so" refuses "in use" "$CIAO" serve "$files"
+holds "ciao get takes the next network then" refuses "SYN-SENT" "$CIAO" get --timeout 1 http://10.77.1.9/
+holds "the loopback is named as out of reach" refuses "10.77.1.1" "$CIAO" get http://127.0.0.1/
+kill $server
+wait $server
 finish

@@ -97,6 +97,36 @@ holds "a port without listener refuses at once" refused_at_once
 holds "a client killed in the middle harms nobody" killed_in_the_middle
 holds "Ctrl-C closes in order" interrupted
 
+finishes_what_it_serves() {
+  "$CIAO" serve "$files" --addr $host/24 >"$work/serve" 2>&1 &
+  server=$!
+  until_true reachable $host || return 1
+  curl -sS --max-time 60 --limit-rate 50M -o "$work/got" "http://$host/100_MB" &
+  local client=$!
+  sleep 0.5
+  kill -INT $server
+  wait $client && wait $server || return 1
+  same "$work/got" "$files/100_MB" && grep -q TIME-WAIT "$work/serve"
+}
+
+stops_at_once() {
+  "$CIAO" serve "$files" --addr $host/24 >"$work/serve" 2>&1 &
+  server=$!
+  until_true reachable $host || return 1
+  curl -sS --max-time 60 --limit-rate 1M -o /dev/null "http://$host/100_MB" &
+  local client=$! code=0
+  sleep 0.5
+  kill -INT $server
+  sleep 0.2
+  kill -INT $server
+  wait $server || code=$?
+  kill $client
+  [ $code = 130 ]
+}
+
+holds "Ctrl-C lets a transfer finish and shows TIME-WAIT" finishes_what_it_serves
+holds "a second Ctrl-C stops at once" stops_at_once
+
 host='[fd77::2]'
 "$CIAO" serve "$files" --addr fd77::2/64 --port 80 >"$work/serve" 2>&1 &
 server=$!

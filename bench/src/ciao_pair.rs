@@ -107,7 +107,8 @@ impl Pair {
         }
     }
 
-    /// Idle connection number `number`. The first address is left free for connections that choose their port.
+    /// Idle connection number `number`. The first address is left free for connections that choose their
+    /// port.
     fn connect_idle(&mut self, number: usize) -> (SocketId, SocketId) {
         let port = PORTS.start() + u16::try_from(number % PORTS.len()).expect("a port");
         let block = u8::try_from(1 + number / PORTS.len()).expect("enough addresses");

@@ -65,9 +65,9 @@ impl Flow {
         self.is_stale |= self.ack.is_some();
     }
 
-    /// Data has arrived at this end. What is next in order must be acknowledged in time. Duplicates, what comes
-    /// from beyond a gap, and segments so late that their own acknowledgment may be too old (RFC 5961 §5.2) are
-    /// not judged.
+    /// Data has arrived at this end. What is next in order must be acknowledged in time. Duplicates, what
+    /// comes from beyond a gap, and segments so late that their own acknowledgment may be too old (RFC 5961
+    /// §5.2) are not judged.
     // RFC 9293 §3.8.6.3 MUST-40
     pub(super) fn data_arrived(&mut self, now: Instant, seen: &Seen<'_>) {
         if seen.tcp.flags.rst() {

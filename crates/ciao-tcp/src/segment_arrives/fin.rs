@@ -31,8 +31,8 @@ impl Connection {
     fn peer_fin_received(&mut self, now: Instant) {
         self.raise(Raise::Readable);
         if self.state != TcpState::Established {
-            // Our FIN is out: nothing will carry the ACK, and TIME-WAIT keeps no delayed one. The FIN may have
-            // come long ago, with the gap before it closed by data that is acknowledged with delay.
+            // Our FIN is out: nothing will carry the ACK, and TIME-WAIT keeps no delayed one. The FIN may
+            // have come long ago, with the gap before it closed by data that is acknowledged with delay.
             self.owed.acknowledge_now();
         }
         match self.state {

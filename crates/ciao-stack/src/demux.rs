@@ -20,7 +20,16 @@ pub(crate) struct Endpoints {
 
 impl Endpoints {
     pub(crate) fn new(local: LocalIndex, local_port: u16, remote: SocketAddr) -> Self {
-        Self { remote: to_octets(remote.ip()), local, local_port, remote_port: remote.port() }
+        Self::between((local, local_port), (remote.ip(), remote.port()))
+    }
+
+    /// As a received header has them.
+    #[inline]
+    pub(crate) fn between(
+        (local, local_port): (LocalIndex, u16),
+        (remote, remote_port): (IpAddr, u16),
+    ) -> Self {
+        Self { remote: to_octets(remote), local, local_port, remote_port }
     }
 
     pub(crate) fn remote(&self) -> SocketAddr {

@@ -8,13 +8,12 @@ use crate::demux::Endpoints;
 use crate::error::HostDropReason;
 use crate::icmp::{self, Complaint, Consequence};
 use crate::ids::InterfaceId;
-use crate::ingress::{self, Datagram};
+use crate::ingress::{self, Datagram, Opened};
 use crate::merge;
 use crate::tcp::{Arrival, Tcp};
 use crate::trace::HostTraceEvent;
 use crate::udp::Udp;
-use ciao_wire::{Instant, Packet, Protocol};
-use core::net::SocketAddr;
+use ciao_wire::{Instant, Packet, Protocol, TcpHeader};
 
 /// The parts of the host that a batch meets.
 pub(crate) struct Receiver<'a> {
@@ -27,12 +26,6 @@ pub(crate) struct Receiver<'a> {
     pub(crate) run: Option<Arrival>,
 }
 
-/// What was in a packet.
-enum Content {
-    Segment(Arrival),
-    Other(Datagram),
-}
-
 impl Receiver<'_> {
     /// Handles all of `packets`.
     pub(crate) fn receive(mut self, packets: impl IntoIterator<Item = Packet>) {
@@ -42,31 +35,43 @@ impl Receiver<'_> {
         self.end_run();
     }
 
-    fn on_packet(&mut self, packet: Packet) {
+    fn on_packet(&mut self, mut packet: Packet) {
         self.context.counters.packets_received += 1;
         let origin = Origin { interface: self.interface, packet: packet.id };
         let copy = self.context.trace.is_on().then(|| packet.clone());
-        let content = match self.open(origin, packet) {
-            Ok(Content::Segment(arrival)) if self.continues_run(&arrival) => {
-                if let Some(run) = &mut self.run {
-                    merge::append(&mut run.segment, arrival.segment);
-                }
-                return self.record(copy);
-            }
-            content => content,
+        let handled = match ingress::open(&mut packet, self.interface, &self.context.interfaces) {
+            Ok(opened) if opened.ip.protocol() == Protocol::TCP => match arrival(origin, &opened, packet) {
+                Ok(arrival) => return self.on_arrival(arrival, copy),
+                Err(reason) => Err(reason),
+            },
+            Ok(opened) => Ok(Datagram { packet, opened }),
+            Err(reason) => Err(reason),
         };
+        self.interrupt_run(copy);
+        if let Err(reason) = handled.and_then(|datagram| self.on_datagram(origin, &datagram)) {
+            self.context.drop_packet(self.now, origin.packet, reason);
+        }
+    }
+
+    /// Merges a segment into the run, or begins another one with it.
+    fn on_arrival(&mut self, arrival: Arrival, copy: Option<Packet>) {
+        match &mut self.run {
+            Some(run) if continues(run, &arrival) => {
+                merge::append(&mut run.segment, arrival.segment);
+                self.record(copy);
+            }
+            _ => {
+                self.interrupt_run(copy);
+                self.run = Some(arrival);
+            }
+        }
+    }
+
+    /// Gives the run to TCP before the packet in `copy` is recorded and handled.
+    fn interrupt_run(&mut self, copy: Option<Packet>) {
         self.end_run();
         self.context.trace.begin_arrival();
         self.record(copy);
-        match content {
-            Ok(Content::Segment(arrival)) => self.run = Some(arrival),
-            Ok(Content::Other(datagram)) => {
-                if let Err(reason) = self.on_datagram(origin, &datagram) {
-                    self.context.drop_packet(self.now, origin.packet, reason);
-                }
-            }
-            Err(reason) => self.context.drop_packet(self.now, origin.packet, reason),
-        }
     }
 
     /// Records a packet before what it causes.
@@ -76,25 +81,6 @@ impl Receiver<'_> {
         self.context
             .trace
             .record(self.now, None, Some(packet.id), || HostTraceEvent::PacketReceived { interface, packet });
-    }
-
-    fn open(&self, origin: Origin, mut packet: Packet) -> Result<Content, HostDropReason> {
-        let opened = ingress::open(&mut packet, self.interface, &self.context.interfaces)?;
-        if opened.ip.protocol() != Protocol::TCP {
-            return Ok(Content::Other(Datagram { packet, opened }));
-        }
-        // RFC 9293 §3.9.2.3 MUST-57
-        let local = opened.local().ok_or(HostDropReason::NotUnicast)?;
-        let segment = opened.segment(packet)?;
-        let remote = SocketAddr::new(opened.ip.source(), segment.header.source_port);
-        let endpoints = Endpoints::new(local, segment.header.destination_port, remote);
-        Ok(Content::Segment(Arrival { origin, endpoints, segment }))
-    }
-
-    fn continues_run(&self, arrival: &Arrival) -> bool {
-        self.run.as_ref().is_some_and(|run| {
-            run.endpoints == arrival.endpoints && merge::continues(&run.segment, &arrival.segment)
-        })
     }
 
     /// Gives the run to TCP.
@@ -126,4 +112,17 @@ impl Receiver<'_> {
             _ => Err(icmp::send_error(context, *now, origin, datagram, Complaint::Protocol)),
         }
     }
+}
+
+fn arrival(origin: Origin, opened: &Opened, packet: Packet) -> Result<Arrival, HostDropReason> {
+    // RFC 9293 §3.9.2.3 MUST-57
+    let local = opened.local().ok_or(HostDropReason::NotUnicast)?;
+    let segment = opened.segment(packet)?;
+    let TcpHeader { source_port, destination_port, .. } = segment.header;
+    let endpoints = Endpoints::between((local, destination_port), (opened.ip.source(), source_port));
+    Ok(Arrival { origin, endpoints, segment })
+}
+
+fn continues(run: &Arrival, next: &Arrival) -> bool {
+    run.endpoints == next.endpoints && merge::continues(&run.segment, &next.segment)
 }

@@ -20,6 +20,23 @@ struct Local {
     interface: InterfaceId,
 }
 
+/// What follows from the addresses of an interface.
+#[derive(Clone, Debug)]
+struct Facts {
+    is_loopback: bool,
+    /// The broadcast addresses of its networks, each once.
+    broadcasts: Vec<Ipv4Addr>,
+}
+
+impl Facts {
+    fn of(config: &InterfaceConfig) -> Self {
+        let mut broadcasts: Vec<Ipv4Addr> = config.addresses.iter().copied().filter_map(broadcast).collect();
+        broadcasts.sort_unstable();
+        broadcasts.dedup();
+        Self { is_loopback: config.addresses.iter().any(|cidr| cidr.address.is_loopback()), broadcasts }
+    }
+}
+
 /// Whom a packet is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Destination {
@@ -54,9 +71,11 @@ pub(crate) struct Path {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Interfaces {
     configs: Vec<InterfaceConfig>,
+    /// What every received packet asks of each of them.
+    facts: Vec<Facts>,
     locals: Vec<Local>,
-    /// The same, sorted by address.
-    by_address: Vec<(IpAddr, LocalIndex)>,
+    /// The same, sorted by address as a number.
+    by_address: Vec<(u128, LocalIndex)>,
     /// The routes, the longest prefix first; among equals in order of addition.
     routes: Vec<(InterfaceId, Route)>,
 }
@@ -69,12 +88,14 @@ impl Interfaces {
             let index =
                 LocalIndex(u16::try_from(self.locals.len()).expect("a host has at most 65,536 addresses"));
             self.locals.push(Local { cidr, interface });
-            let place = self.by_address.partition_point(|(address, _)| *address < cidr.address);
-            self.by_address.insert(place, (cidr.address, index));
+            let number = to_number(cidr.address);
+            let place = self.by_address.partition_point(|(other, _)| *other < number);
+            self.by_address.insert(place, (number, index));
             self.routes.push((interface, Route { destination: cidr, gateway: None }));
         }
         self.routes.extend(config.routes.iter().map(|route| (interface, *route)));
         self.routes.sort_by_key(|(_, route)| core::cmp::Reverse(route.destination.prefix_len));
+        self.facts.push(Facts::of(&config));
         self.configs.push(config);
         interface
     }
@@ -89,7 +110,11 @@ impl Interfaces {
 
     /// Which of our addresses `address` is.
     pub(crate) fn local(&self, address: IpAddr) -> Option<LocalIndex> {
-        let place = self.by_address.binary_search_by_key(&address, |(address, _)| *address).ok()?;
+        if matches!(address, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some()) {
+            return None;
+        }
+        let number = to_number(address);
+        let place = self.by_address.binary_search_by_key(&number, |(other, _)| *other).ok()?;
         Some(self.by_address[place].1)
     }
 
@@ -101,12 +126,12 @@ impl Interfaces {
         self.locals[usize::from(local.0)].interface
     }
 
-    fn addresses_of(&self, interface: InterfaceId) -> impl Iterator<Item = Cidr> + '_ {
-        self.config(interface).addresses.iter().copied()
+    fn facts(&self, interface: InterfaceId) -> &Facts {
+        &self.facts[usize::from(interface.0)]
     }
 
     fn is_loopback(&self, interface: InterfaceId) -> bool {
-        self.addresses_of(interface).any(|cidr| cidr.address.is_loopback())
+        self.facts(interface).is_loopback
     }
 
     /// Whom a packet that came through `interface` is for.
@@ -128,7 +153,7 @@ impl Interfaces {
             IpAddr::V4(address) => {
                 address.is_multicast()
                     || address.is_broadcast()
-                    || self.addresses_of(interface).any(|cidr| broadcast(cidr) == Some(address))
+                    || self.facts(interface).broadcasts.contains(&address)
             }
             IpAddr::V6(address) => address.is_multicast(),
         }
@@ -238,6 +263,14 @@ pub(crate) fn to_octets(address: IpAddr) -> [u8; 16] {
     match address {
         IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
         IpAddr::V6(address) => address.octets(),
+    }
+}
+
+/// An address as a number: an IPv4 one as it would be mapped into IPv6.
+fn to_number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => u128::from(address.to_bits()) | 0xffff << 32,
+        IpAddr::V6(address) => address.to_bits(),
     }
 }
 

@@ -167,9 +167,17 @@ impl Tcp {
     }
 
     /// Moves what a connection has recorded into the trace, and its events to whoever holds it.
+    #[inline]
     fn report(&mut self, context: &mut Context, now: Instant, index: u32) {
         let socket = &mut self.tables.sockets[index as usize];
         record_events(context, now, socket);
+        if socket.connection.has_event() {
+            self.report_events(context, now, index);
+        }
+    }
+
+    fn report_events(&mut self, context: &mut Context, now: Instant, index: u32) {
+        let socket = &mut self.tables.sockets[index as usize];
         while let Some(event) = socket.connection.poll_event() {
             match socket.owner {
                 Owner::Application => {
@@ -313,11 +321,17 @@ impl Tcp {
 }
 
 /// Moves what a connection has recorded into the trace.
+#[inline]
 fn record_events(context: &mut Context, now: Instant, socket: &mut Socket) {
     if context.trace.is_on() {
-        for event in socket.connection.drain_trace() {
-            context.trace.record(now, Some(socket.id), None, || HostTraceEvent::Tcp(event));
-        }
+        record_all_events(context, now, socket);
+    }
+}
+
+#[cold]
+fn record_all_events(context: &mut Context, now: Instant, socket: &mut Socket) {
+    for event in socket.connection.drain_trace() {
+        context.trace.record(now, Some(socket.id), None, || HostTraceEvent::Tcp(event));
     }
 }
 

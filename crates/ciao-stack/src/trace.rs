@@ -105,8 +105,8 @@ impl Trace {
 
     /// They are those of `connection`.
     pub(crate) fn attribute(&mut self, connection: ConnectionId) {
-        let received = self.records.iter_mut().flat_map(|records| records.iter_mut().skip(self.unattributed));
-        for record in received {
+        let Some(records) = &mut self.records else { return };
+        for record in records.iter_mut().skip(self.unattributed) {
             if matches!(record.event, HostTraceEvent::PacketReceived { .. }) {
                 record.connection = Some(connection);
             }

@@ -265,6 +265,13 @@ impl Connection {
         }
     }
 
+    /// True when there is an event to be polled.
+    #[must_use]
+    #[inline]
+    pub fn has_event(&self) -> bool {
+        self.events.bits != 0
+    }
+
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
         let bits = &mut self.events.bits;

@@ -66,7 +66,10 @@ impl Sum {
     #[must_use]
     #[inline]
     pub fn add_payload(self, payload: &Payload) -> Self {
-        payload.chunks().fold(self, |sum, bytes| sum.add_bytes(bytes))
+        match payload.as_single() {
+            Some(bytes) => self.add_bytes(bytes),
+            None => payload.chunks().fold(self, |sum, bytes| sum.add_bytes(bytes)),
+        }
     }
 
     /// The sum, not complemented: what stands in the field of a packet whose checksum a device completes.

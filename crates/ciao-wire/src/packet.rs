@@ -201,6 +201,13 @@ impl Payload {
         }
     }
 
+    /// All bytes, when they are in one piece: nearly always.
+    #[must_use]
+    #[inline]
+    pub fn as_single(&self) -> Option<&Bytes> {
+        self.rest.is_none().then_some(&self.first)
+    }
+
     /// The pieces in order, none of them empty.
     pub fn chunks(&self) -> impl Iterator<Item = &Bytes> + '_ {
         let rest = self.rest.iter().flat_map(|rest| &rest.pieces);

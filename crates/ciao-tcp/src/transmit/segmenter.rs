@@ -49,19 +49,29 @@ impl Connection {
     // RFC 9293 §3.7.1 MUST-16, RFC 6691 §2 6691-1: the options that we add are taken off
     pub(crate) fn effective_mss(&self) -> u16 {
         let timestamps = if self.timestamps.agreed { TIMESTAMPS_LEN } else { 0 };
-        #[expect(clippy::cast_possible_truncation, reason = "at most four blocks")]
-        let sack = match self.sack_blocks_now().as_slice().len() as u16 {
+        let sack = if self.has_sack_blocks() { self.sack_len() } else { 0 };
+        self.snd.mss - timestamps - sack
+    }
+
+    /// Asked several times for each segment, and nearly always false.
+    fn has_sack_blocks(&self) -> bool {
+        self.sack && (self.owed.duplicate.is_some() || self.reassembly.is_some())
+    }
+
+    #[cold]
+    #[expect(clippy::cast_possible_truncation, reason = "at most four blocks")]
+    fn sack_len(&self) -> u16 {
+        match self.sack_blocks_now().as_slice().len() as u16 {
             0 => 0,
             blocks => SACK_LEN + SACK_BLOCK_LEN * blocks,
-        };
-        self.snd.mss - timestamps - sack
+        }
     }
 
     /// The blocks of an acknowledgment sent now: a range that came twice, then what lies behind gaps.
     // RFC 2883 §4 2883-1; RFC 2018 §4 2018-3
     fn sack_blocks_now(&self) -> SackBlocks {
         let mut blocks = SackBlocks::EMPTY;
-        if !self.sack || (self.owed.duplicate.is_none() && self.reassembly.is_none()) {
+        if !self.has_sack_blocks() {
             return blocks;
         }
         let limit = self.sack_block_limit();

@@ -50,8 +50,8 @@ const CLOSE: Duration = Duration::from_secs(2);
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::HELP)]
 pub(crate) struct Get {
-    // As text and not as a comment: rustdoc would take the brackets for a link.
-    #[arg(value_name = "URL", required = true, help = "What to fetch: http://host[:port]/path")]
+    /// What to fetch: http://host[:port]/path
+    #[arg(value_name = "URL", required = true)]
     urls: Vec<String>,
 
     /// HTTP/1.0: a connection for each URL

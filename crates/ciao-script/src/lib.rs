@@ -3,12 +3,12 @@
 //!
 //! | question | file |
 //! |---|---|
-//! | How is a script written? | below, and [`parse`] |
+//! | How is a script written? | below, and [`mod@parse`] |
 //! | Which events are there? | [`event`] |
 //! | How is a segment written and compared? | [`notation`] |
 //! | Which options may stand on top of a script? | [`options`] |
 //! | How do most scripts begin? | [`openings`] |
-//! | How is it played? | [`play`] |
+//! | How is it played? | [`mod@play`] |
 //! | What answers the segments: a listener, a connection, TIME-WAIT? | [`endpoint`] |
 //! | What do the calls and checks do? | [`calls`] |
 //!

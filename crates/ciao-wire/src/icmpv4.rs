@@ -53,7 +53,7 @@ pub enum Icmpv4 {
     },
     /// The packet cannot be delivered.
     Unreachable {
-        /// Why: [`unreachable`].
+        /// Why: [`mod@unreachable`].
         code: u8,
         /// With "fragmentation needed": the largest packet the next link takes, in bytes, or 0 from an old
         /// router.

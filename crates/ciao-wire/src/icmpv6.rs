@@ -63,7 +63,7 @@ pub enum Icmpv6 {
     },
     /// The packet cannot be delivered.
     Unreachable {
-        /// Why: [`unreachable`].
+        /// Why: [`mod@unreachable`].
         code: u8,
     },
     /// The packet is too large for the next link.

@@ -73,7 +73,7 @@ impl Files {
     /// Answers one request.
     pub async fn answer<B>(&self, request: Request<B>) -> Response<Body>
     where
-        B: http_body::Body<Data = Bytes> + Unpin,
+        B: http_body::Body<Data = Bytes, Error: Into<crate::body::BoxError>> + Unpin,
     {
         match *request.method() {
             Method::GET | Method::HEAD => self.read(request).await,
@@ -88,7 +88,7 @@ impl Files {
 
     async fn store<B>(&self, request: Request<B>) -> Response<Body>
     where
-        B: http_body::Body<Data = Bytes> + Unpin,
+        B: http_body::Body<Data = Bytes, Error: Into<crate::body::BoxError>> + Unpin,
     {
         let Some(wanted) = path::decode(request.uri().path()) else {
             return plain(StatusCode::NOT_FOUND);

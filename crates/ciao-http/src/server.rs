@@ -63,11 +63,14 @@ pub struct ServerConfig {
     pub max_header_list_bytes: u32,
     /// From the first byte of a request's head to its end.
     pub header_timeout: Duration,
+    /// Without a byte of a request's body that the service waits for.
+    pub body_timeout: Duration,
     /// From the end of a response to the first byte of the next request.
     pub idle_timeout: Duration,
-    /// Without the peer taking one byte that we have for it.
+    /// Without the peer taking one byte that we have for it, by TCP's window or by those of HTTP/2.
     pub write_timeout: Duration,
-    /// For a connection to finish what it serves when it is asked to end.
+    /// For a connection that is asked to end: to move on with what it serves. For all connections, when the
+    /// server ends: to finish.
     pub drain_timeout: Duration,
     /// For the peer's last bytes when the connection is closed.
     pub linger: Linger,
@@ -87,6 +90,7 @@ impl Default for ServerConfig {
             // hyper's own default.
             max_header_list_bytes: 16 * 1024,
             header_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(30),
             // RFC 9112 §9.5 leaves it open; 75 s is nginx' `keepalive_timeout`.
             idle_timeout: Duration::from_secs(75),
             write_timeout: Duration::from_secs(60),

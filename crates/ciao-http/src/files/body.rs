@@ -14,8 +14,8 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::task::JoinHandle;
 
-/// Bytes read at once: four super-segments of TCP, so that reading is not what limits a large file.
-const PIECE_BYTES: u64 = 256 * 1024;
+/// Bytes read at once: a super-segment of TCP, and what one HTTP/2 stream may hold back.
+const PIECE_BYTES: u64 = 64 * 1024;
 
 type Read = JoinHandle<(File, io::Result<Bytes>)>;
 

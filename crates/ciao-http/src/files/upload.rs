@@ -20,6 +20,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, renameat, unlinkat};
 use tokio::io::AsyncWriteExt as _;
 
 use super::path::{Root, Wanted};
+use crate::body::BoxError;
 
 /// Numbers for hidden names: this process does not use one twice.
 static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -58,7 +59,7 @@ impl Drop for Unfinished {
 /// Stores the body under the name that is wanted.
 pub(super) async fn store<B>(root: &Arc<Root>, wanted: &Wanted, mut body: B) -> StatusCode
 where
-    B: http_body::Body<Data = Bytes> + Unpin,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
 {
     let (unfinished, file) = match Unfinished::create(root, wanted) {
         Ok(created) => created,
@@ -66,7 +67,10 @@ where
     };
     let mut file = tokio::fs::File::from_std(file);
     while let Some(frame) = body.frame().await {
-        let Ok(frame) = frame else { return StatusCode::BAD_REQUEST };
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(error) => return status_of_broken(&error.into()),
+        };
         if let Some(data) = frame.data_ref()
             && let Err(error) = file.write_all(data).await
         {
@@ -76,6 +80,14 @@ where
     match file.flush().await.and_then(|()| unfinished.finish()) {
         Ok(status) => status,
         Err(error) => status_of(&error),
+    }
+}
+
+/// A body that did not come whole: 408 when it stood still, 400 otherwise.
+fn status_of_broken(error: &BoxError) -> StatusCode {
+    match error.downcast_ref::<io::Error>() {
+        Some(error) if error.kind() == io::ErrorKind::TimedOut => StatusCode::REQUEST_TIMEOUT,
+        _ => StatusCode::BAD_REQUEST,
     }
 }
 

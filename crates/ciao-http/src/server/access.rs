@@ -100,32 +100,55 @@ impl fmt::Display for AccessRecord {
     }
 }
 
+/// What happens to a response's body between its beginning and its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// A piece was handed to the connection; the peer must take it before the next one is asked for.
+    Handed,
+    /// The next piece was asked for.
+    Asked,
+}
+
+/// Who is told of the moments of a body, and of its record at the end.
+pub(crate) type BodyObserver = (Box<dyn Fn(Moment) + Send>, Box<dyn FnOnce(AccessRecord) + Send>);
+
 /// A response body that makes the record when it ends.
 pub(crate) struct RecordedBody {
     inner: Body,
+    last: Moment,
     /// Body bytes still to come; `None` when not known beforehand.
     left: Option<u64>,
     started: Instant,
     record: AccessRecord,
-    finish: Option<Box<dyn FnOnce(AccessRecord) + Send>>,
+    observer: Option<BodyObserver>,
 }
 
 impl RecordedBody {
-    /// `finish` is called once, at the end or when the body is dropped.
+    /// The record is made once, at the end or when the body is dropped.
     pub(crate) fn new(
         inner: Body,
         record: AccessRecord,
         started: Instant,
-        finish: Box<dyn FnOnce(AccessRecord) + Send>,
+        observer: BodyObserver,
     ) -> RecordedBody {
         let without_body = record.method == Method::HEAD
             || matches!(record.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let left = if without_body { Some(0) } else { inner.size_hint().exact() };
-        RecordedBody { inner, left, started, record, finish: Some(finish) }
+        RecordedBody { inner, last: Moment::Asked, left, started, record, observer: Some(observer) }
+    }
+
+    fn moment(&mut self, moment: Moment) {
+        if let Some((observe, _)) = &self.observer
+            && self.last != moment
+        {
+            observe(moment);
+            self.last = moment;
+        }
     }
 
     fn finish(&mut self, outcome: Outcome) {
-        let Some(finish) = self.finish.take() else { return };
+        self.moment(Moment::Asked);
+        let Some((_, finish)) = self.observer.take() else { return };
         self.record.outcome = outcome;
         self.record.duration = self.started.elapsed();
         finish(self.record.clone());
@@ -140,9 +163,11 @@ impl http_body::Body for RecordedBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.moment(Moment::Asked);
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(context));
         match &frame {
             Some(Ok(frame)) => {
+                self.moment(Moment::Handed);
                 let len = frame.data_ref().map_or(0, |data| data.len() as u64);
                 self.record.body_bytes += len;
                 self.left = self.left.map(|left| left.saturating_sub(len));

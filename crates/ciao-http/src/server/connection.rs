@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     ServerConfig,
-    access::{AccessRecord, Outcome, RecordedBody, ServerEvent},
+    access::{AccessRecord, Moment, Outcome, RecordedBody, ServerEvent},
     closing,
     request_body::RequestBody,
     rules::refusal,
@@ -65,11 +65,14 @@ fn deadline(progress: &Progress, config: &ServerConfig) -> (Instant, Stillness) 
     }
     if progress.in_flight > 0 {
         // A response may end on another task: look again after a while.
-        return (Instant::now() + config.idle_timeout, Stillness::Busy);
+        return match progress.held_since() {
+            Some(since) => (since + config.write_timeout, Stillness::WriteBlocked),
+            None => (Instant::now() + config.idle_timeout, Stillness::Busy),
+        };
     }
     match progress.head_since {
         Some(since) => (since + config.header_timeout, Stillness::SlowHead),
-        None => (progress.quiet_since + config.idle_timeout, Stillness::Idle),
+        None => (progress.last_progress() + config.idle_timeout, Stillness::Idle),
     }
 }
 
@@ -138,15 +141,12 @@ where
             duration: std::time::Duration::ZERO,
             outcome: Outcome::Cut,
         };
-        let answer =
-            match refusal(&request) {
-                Some(refusal) => Err(refusal),
-                None => {
-                    Ok(self.service.call(request.map(|incoming| {
-                        RequestBody::new(incoming, record.version, self.config.linger.total)
-                    })))
-                }
-            };
+        let answer = match refusal(&request) {
+            Some(refusal) => Err(refusal),
+            None => Ok(self
+                .service
+                .call(request.map(|incoming| RequestBody::new(incoming, record.version, &self.config)))),
+        };
         let config = Arc::clone(&self.config);
         Box::pin(async move {
             let response = match answer {
@@ -154,11 +154,12 @@ where
                 Err(refusal) => refused(refusal.name(), record.version),
             };
             record.status = response.status();
-            let finish = Box::new(move |record| {
-                drop(in_flight);
-                config.tell(ServerEvent::Request(record));
+            let observe = Box::new(move |moment| match moment {
+                Moment::Handed => in_flight.0.progress(Progress::on_handed),
+                Moment::Asked => in_flight.0.progress(Progress::on_asked),
             });
-            Ok(response.map(|body| RecordedBody::new(body, record, started, finish)))
+            let finish = Box::new(move |record| config.tell(ServerEvent::Request(record)));
+            Ok(response.map(|body| RecordedBody::new(body, record, started, (observe, finish))))
         })
     }
 }
@@ -282,7 +283,10 @@ where
             }
             // Polling the connection changes its progress, so the deadline is asked for after each poll.
             let (at, stillness) = match goodbye {
-                Some(said) => (said + config.drain_timeout, Stillness::NotDrained),
+                Some(said) => {
+                    let moved = io.progress(|progress| progress.last_progress());
+                    (moved.max(said) + config.drain_timeout, Stillness::NotDrained)
+                }
                 None => io.progress(|progress| deadline(progress, config)),
             };
             timer.as_mut().reset(at);

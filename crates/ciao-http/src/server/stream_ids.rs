@@ -17,7 +17,8 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Length of a frame header, RFC 9113 §4.1.
 const FRAME_HEADER_LEN: usize = 9;
 
-/// Frame types that matter here, RFC 9113 §6.2 and §6.4.
+/// Frame types that matter here, RFC 9113 §6.1, §6.2 and §6.4.
+const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 
@@ -56,6 +57,13 @@ impl FrameWalker {
             }
         }
     }
+}
+
+/// Whether what was sent moves a response on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    Data,
+    Other,
 }
 
 /// The version of a connection, as far as its first bytes tell.
@@ -126,17 +134,19 @@ impl StreamIds {
         });
     }
 
-    /// Bytes that we sent.
-    pub(crate) fn sent(&mut self, bytes: &[u8]) {
+    /// Bytes that we sent, and whether a frame of data began in them.
+    pub(crate) fn sent(&mut self, bytes: &[u8]) -> Sent {
+        let mut sent = Sent::Other;
         if self.preface != Preface::Complete {
-            return;
+            return sent;
         }
         let waiting = &mut self.waiting;
-        self.sent.feed(bytes, |kind, stream| {
-            if kind == RST_STREAM {
-                waiting.retain(|waiting| *waiting != stream);
-            }
+        self.sent.feed(bytes, |kind, stream| match kind {
+            DATA => sent = Sent::Data,
+            RST_STREAM => waiting.retain(|waiting| *waiting != stream),
+            _ => {}
         });
+        sent
     }
 
     /// The stream of the request that the service is given now.

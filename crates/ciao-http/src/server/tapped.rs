@@ -17,7 +17,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::stream_ids::StreamIds;
+use super::stream_ids::{Sent, StreamIds};
 
 /// Progress of one connection.
 #[derive(Debug)]
@@ -25,12 +25,16 @@ pub(crate) struct Progress {
     pub(crate) streams: StreamIds,
     /// Requests whose response is not over.
     pub(crate) in_flight: usize,
-    /// Since when no request is in flight.
+    /// Since when no request is in flight. What hyper still holds of the responses may be on its way.
     pub(crate) quiet_since: Instant,
     /// When the first byte of a request arrived that is not with the service yet. HTTP/1 only.
     pub(crate) head_since: Option<Instant>,
     /// Since when the peer takes nothing of what we have to send.
     pub(crate) write_blocked_since: Option<Instant>,
+    /// Responses of which a piece was handed over and the next one not asked for.
+    held: usize,
+    /// When that changed last, or bytes of a response were sent.
+    moved: Instant,
 }
 
 #[derive(Debug)]
@@ -57,6 +61,8 @@ impl<Io> Tapped<Io> {
             quiet_since: Instant::now(),
             head_since: None,
             write_blocked_since: None,
+            held: 0,
+            moved: Instant::now(),
         };
         Tapped(Arc::new(Mutex::new(Inner { io, progress })))
     }
@@ -78,10 +84,40 @@ impl Progress {
         self.head_since.is_none() && self.streams.is_untouched()
     }
 
+    /// A piece of a response was handed to the connection.
+    pub(crate) fn on_handed(&mut self) {
+        self.held += 1;
+        self.moved = Instant::now();
+    }
+
+    /// The piece after it was asked for, or the response is over.
+    pub(crate) fn on_asked(&mut self) {
+        self.held -= 1;
+        self.moved = Instant::now();
+    }
+
+    /// Since when the peer's HTTP/2 windows hold back every response that there is.
+    pub(crate) fn held_since(&self) -> Option<Instant> {
+        (self.streams.is_http2() && self.held == self.in_flight).then_some(self.moved)
+    }
+
     fn on_read(&mut self, bytes: &[u8]) {
         self.streams.received(bytes);
         if self.in_flight == 0 && !bytes.is_empty() && !self.streams.is_http2() {
             self.head_since.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// The last moment at which a response is known to have moved on, or to have ended.
+    pub(crate) fn last_progress(&self) -> Instant {
+        self.quiet_since.max(self.moved)
+    }
+
+    /// On HTTP/2 an answer to a ping is no progress of a response.
+    fn on_sent(&mut self, bytes: &[u8]) {
+        let sent = self.streams.sent(bytes);
+        if sent == Sent::Data || !self.streams.is_http2() {
+            self.moved = Instant::now();
         }
     }
 
@@ -123,7 +159,7 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Tapped<Io> {
         if let Poll::Ready(Ok(mut written)) = result {
             for slice in slices {
                 let sent = written.min(slice.len());
-                inner.progress.streams.sent(&slice[..sent]);
+                inner.progress.on_sent(&slice[..sent]);
                 written -= sent;
             }
         }

@@ -317,6 +317,17 @@ async fn an_upload_that_breaks_off_leaves_nothing() {
     assert!(!hidden);
 }
 
+// RFC 9110 §15.5.9 9110-15
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_stands_still_is_answered_408() {
+    let directory = Directory::new("still");
+    let server = Server::of_files(Files::open(&directory.served(), Uploads::Stored).unwrap(), config());
+    let request = b"PUT /new HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\nonly this";
+    let text = server.until_server_closes(request).await;
+    assert!(text.starts_with("HTTP/1.1 408 "), "{text}");
+    fs::remove_file(directory.served().join("new")).expect_err("it was never made");
+}
+
 /// Pieces of paths that have fooled servers.
 const PIECES: &[&str] = &[
     "/",

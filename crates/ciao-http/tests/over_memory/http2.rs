@@ -475,3 +475,31 @@ async fn a_peer_that_opens_its_windows_and_reads_nothing_makes_us_hold_little() 
     let held: u64 = records.iter().map(|record| record.body_bytes).sum();
     assert!(held <= 100 * (64 * 1024 + 10_000) + 1_000_000, "{held} bytes for 100 streams");
 }
+
+// RFC 9113 §10.5 H2-DRIBBLE
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_never_opens_its_window_is_given_up_though_it_reads_and_pings() {
+    // A body that is still asked for, and one that hyper holds the rest of: 60 s, or 75 s and 10 s for the
+    // good-bye.
+    for (path, given_up_after_s) in [("/stream/1000000", 60), ("/length/1000000", 85)] {
+        let server = Server::start();
+        let mut peer = Peer::open(&server).await;
+        peer.send(&frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 10])).await;
+        peer.send(&get(1, path)).await;
+        peer.receive_until(|frame| frame.kind == DATA).await;
+        // One byte of window every 50 s moves the response on; then nothing but pings.
+        for _ in 0..3 {
+            tokio::time::sleep(Duration::from_secs(50)).await;
+            peer.send(&frame(WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1])).await;
+            peer.receive_until(|frame| frame.kind == DATA).await;
+        }
+        let last = tokio::time::Instant::now();
+        while peer.0.write_all(&frame(PING, 0, 0, b"still me")).await.is_ok() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            assert!(last.elapsed().as_secs() < 300, "the server still waits");
+        }
+        let waited_s = last.elapsed().as_secs();
+        // The peer notices when both directions are closed, after the wait for its last bytes.
+        assert!((given_up_after_s..given_up_after_s + 32).contains(&waited_s), "{path}: {waited_s} s");
+    }
+}

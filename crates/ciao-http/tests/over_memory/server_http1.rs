@@ -249,3 +249,21 @@ async fn shutdown_gives_up_what_does_not_end_in_time() {
     assert_eq!((drained.finished, drained.aborted), (0, 1));
     assert_eq!(asked.elapsed().as_secs(), 10);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_reads_slowly_gets_all_of_it() {
+    let server = Server::start();
+    let mut io = server.connect();
+    io.write_all(b"GET /length/200000 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut received = 0;
+    let mut buffer = [0; 5000];
+    loop {
+        // 40 reads, 50 s apart: half an hour for 200 kB.
+        tokio::time::sleep(std::time::Duration::from_secs(50)).await;
+        match io.read(&mut buffer).await.unwrap() {
+            0 => break,
+            len => received += len,
+        }
+    }
+    assert!(received > 200_000, "{received} bytes, head and all");
+}

@@ -4,10 +4,10 @@
 //! The table holds 32-bit names alone; the four numbers stand in the records themselves. The hash is keyed
 //! with the host's own random bits, so that nobody outside can choose endpoints that collide.
 
+use crate::keyed::KeyedHash;
 use crate::routing::{LocalIndex, from_octets, to_octets};
 use core::net::{IpAddr, SocketAddr};
 use hashbrown::HashTable;
-use siphasher::sip::SipHasher13;
 
 /// The four numbers of a connection, as the host keeps them: 22 bytes for both IP versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,12 +82,12 @@ impl Tag {
 #[derive(Clone, Debug)]
 pub(crate) struct Demux {
     table: HashTable<Tag>,
-    hasher: SipHasher13,
+    hasher: KeyedHash,
 }
 
 impl Demux {
     pub(crate) fn new(key: [u8; 16]) -> Self {
-        Self { table: HashTable::new(), hasher: SipHasher13::new_with_key(&key) }
+        Self { table: HashTable::new(), hasher: KeyedHash::new(key) }
     }
 
     fn hash(&self, endpoints: &Endpoints) -> u64 {
@@ -124,13 +124,13 @@ impl Demux {
     }
 }
 
-fn hash(hasher: &SipHasher13, endpoints: &Endpoints) -> u64 {
+fn hash(hasher: &KeyedHash, endpoints: &Endpoints) -> u64 {
     let mut bytes = [0; 22];
     bytes[..16].copy_from_slice(&endpoints.remote);
     bytes[16..18].copy_from_slice(&endpoints.remote_port.to_ne_bytes());
     bytes[18..20].copy_from_slice(&endpoints.local_port.to_ne_bytes());
     bytes[20..].copy_from_slice(&endpoints.local.0.to_ne_bytes());
-    hasher.hash(&bytes)
+    hasher.of(&bytes)
 }
 
 #[cfg(test)]

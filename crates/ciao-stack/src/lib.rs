@@ -4,7 +4,17 @@
 //! |---|---|
 //! | Which calls are there? | [`host`] |
 //! | Which numbers can be set? | [`config`] |
-//! | Which addresses and routes has the host, and which source address does it choose? | [`interface`] |
+//! | What is an interface, what does its link do for the host? | [`interface`] |
+//! | Which addresses and routes has the host, and which source address does it choose? | `routing` |
+//! | What happens to a batch of packets that arrives, and which checks does each pass? | `receive`, `ingress` |
+//! | Which segments become one before TCP sees them, and one segment many packets? | `merge`, `segmentation` |
+//! | Whose is a segment? | `tcp::arrival`, `demux` |
+//! | Where do callers wait, and where old connections? | `tcp::listeners`, `tcp::time_waits` |
+//! | Whose turn is it to send? | `tcp` |
+//! | When does what want to be called? | `wheel` |
+//! | Which port is free? | `ports` |
+//! | ICMP and UDP | `icmp`, `udp` |
+//! | How many answers may leave that nobody asked for? | `rate` |
 //! | How are sockets named? | [`ids`] |
 //! | What may a call answer, and why was a packet dropped? | [`error`] |
 //! | What is the owner told? | [`event`] |
@@ -26,6 +36,7 @@ mod icmp;
 pub mod ids;
 mod ingress;
 pub mod interface;
+mod keyed;
 mod merge;
 mod ports;
 mod rate;

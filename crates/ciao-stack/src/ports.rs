@@ -5,6 +5,7 @@
 
 use crate::context::Context;
 use crate::error::BindError;
+use crate::keyed::KeyedHash;
 use crate::routing::{LocalIndex, to_octets};
 use alloc::collections::BTreeMap;
 use alloc::vec;
@@ -12,7 +13,6 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::ops::RangeInclusive;
 use rand_core::Rng;
-use siphasher::sip::SipHasher13;
 
 /// An IP version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -129,13 +129,13 @@ const WALKS: usize = 256;
 /// there.
 #[derive(Clone, Debug)]
 pub(crate) struct Walks {
-    hasher: SipHasher13,
+    hasher: KeyedHash,
     positions: Vec<u32>,
 }
 
 impl Walks {
     pub(crate) fn new(key: [u8; 16]) -> Self {
-        Self { hasher: SipHasher13::new_with_key(&key), positions: vec![0; WALKS] }
+        Self { hasher: KeyedHash::new(key), positions: vec![0; WALKS] }
     }
 
     /// The next free port of `range` for a connection from `local` to `remote`.
@@ -152,7 +152,7 @@ impl Walks {
         bytes[..16].copy_from_slice(&to_octets(remote.ip()));
         bytes[16..18].copy_from_slice(&remote.port().to_be_bytes());
         bytes[18..].copy_from_slice(&local.0.to_be_bytes());
-        let hash = self.hasher.hash(&bytes);
+        let hash = self.hasher.of(&bytes);
         let start = (hash & 0xff_ffff) % count;
         // A step without a common divisor leads through the whole range.
         let step = ((hash >> 24 & 0xff_ffff) % count..).find(|step| divisor(*step, count) == 1)?;

@@ -3,10 +3,10 @@
 //! One bucket for all would tell each of them how much we answer the others. So the rate is divided among a
 //! few buckets and a keyed hash of the peer's address says which one is its own.
 
+use crate::keyed::KeyedHash;
 use crate::routing::to_octets;
 use ciao_wire::Instant;
 use core::net::IpAddr;
-use siphasher::sip::SipHasher13;
 
 /// More buckets hide more, but leave less for each peer.
 const BUCKETS: usize = 8;
@@ -24,7 +24,7 @@ pub(crate) struct RateLimit {
     buckets: [Bucket; BUCKETS],
     /// Time for one token of a bucket; `None` when there is none ever.
     nanos_per_token: Option<u64>,
-    hasher: SipHasher13,
+    hasher: KeyedHash,
 }
 
 impl RateLimit {
@@ -33,7 +33,7 @@ impl RateLimit {
         Self {
             buckets: [Bucket { empty_at: Instant::ZERO }; BUCKETS],
             nanos_per_token: (1_000_000_000 * BUCKETS as u64).checked_div(u64::from(per_s)),
-            hasher: SipHasher13::new_with_key(&key),
+            hasher: KeyedHash::new(key),
         }
     }
 
@@ -41,7 +41,7 @@ impl RateLimit {
     pub(crate) fn take(&mut self, now: Instant, peer: IpAddr) -> bool {
         let Some(nanos) = self.nanos_per_token else { return false };
         let token = core::time::Duration::from_nanos(nanos);
-        let bucket = self.hasher.hash(&to_octets(peer)) as usize % BUCKETS;
+        let bucket = self.hasher.of(&to_octets(peer)) as usize % BUCKETS;
         let bucket = &mut self.buckets[bucket];
         let second = core::time::Duration::from_secs(1).max(token);
         // The origin of time may be now, so the full bucket is written as a debt that is not yet there.

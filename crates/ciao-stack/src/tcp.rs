@@ -244,8 +244,8 @@ impl Tcp {
 
     /// A connection has nothing more to send: sets its timer, and lets go of what nobody needs any more.
     fn come_to_rest(&mut self, context: &mut Context, now: Instant, index: u32) {
-        self.report(context, now, index);
         let socket = &mut self.tables.sockets[index as usize];
+        record_events(context, now, socket);
         let finished = socket.connection.is_finished();
         if finished && socket.reach == Reach::Listed {
             // A new connection may have the endpoints while the application still reads how the old one

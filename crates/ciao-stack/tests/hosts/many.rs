@@ -180,3 +180,43 @@ fn a_host_has_no_more_connections_than_it_may() {
     let third = pair.a.host.tcp_connect(pair.now, ConnectRequest::to(at(B4, 80)));
     assert_eq!(third, Err(ConnectError::TooManyConnections));
 }
+
+// Row R10: whoever never closes does not keep what its peer has given up.
+#[test]
+fn peers_that_never_close_leave_nothing_behind_a_minute_after_the_owners_are_gone() {
+    let (mut pair, sockets) = idle(500);
+    for (_, server) in &sockets {
+        pair.b.host.tcp_close(pair.now, *server);
+    }
+    pair.flow();
+    pair.run_for(Duration::from_millis(100));
+    assert_eq!(pair.b.host.counts().connections, 500);
+    assert_eq!(pair.a.host.tcp_state(sockets[0].0), TcpState::CloseWait);
+    pair.run_for(Duration::from_secs(61));
+    assert_eq!(pair.b.host.counts(), ciao_stack::Counts { listeners: 1, ..Default::default() });
+}
+
+// Row H10: what is printed of a host is the same whatever its secrets are.
+#[test]
+fn a_host_shows_none_of_its_secrets() {
+    let shown = |seed| format!("{:?}", crate::pair::host(&[B4], HostConfig::default(), seed));
+    assert_eq!(shown(1), shown(2));
+}
+
+// Row R20: all timers at once.
+#[test]
+fn thousands_of_timers_in_one_moment_cost_a_few_steps_each() {
+    let (mut pair, sockets) = idle(2_000);
+    let keep_alive = ciao_tcp::config::KeepAlive::default();
+    for (client, _) in &sockets {
+        let options = ciao_tcp::SocketOptions { keep_alive: Some(keep_alive), ..Default::default() };
+        pair.a.host.tcp_set_options(pair.now, *client, options);
+    }
+    pair.flow();
+    let before = pair.a.host.timer_steps();
+    pair.a.take_sent();
+    pair.run_for(keep_alive.idle + Duration::from_secs(1));
+    assert!(pair.a.take_sent().len() >= 2_000, "each has sent its probe");
+    let steps = pair.a.host.timer_steps() - before;
+    assert!(steps <= 2_000 * 20, "{steps} steps");
+}

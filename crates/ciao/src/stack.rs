@@ -15,6 +15,7 @@ use ciao_stack::{
     Cidr, ConnectRequest, Counters, Counts, Host, HostConfig, ListenRequest, Route, TraceRecord,
 };
 use ciao_tcp::TcpState;
+use ciao_tcp::config::SocketOptions;
 use ciao_wire::Instant;
 use std::fmt;
 use std::io;
@@ -95,6 +96,11 @@ impl Stack {
         &self.shared
     }
 
+    /// What a new connection starts with, by the host's configuration.
+    pub(crate) fn default_options(&self) -> SocketOptions {
+        self.shared.lock().host.config().tcp.socket
+    }
+
     /// Connects to the first of the addresses that answers. To drop the future ends the attempt.
     ///
     /// Names are resolved by the operating system, so give numbers where runs are to be repeatable.
@@ -107,7 +113,8 @@ impl Stack {
     pub async fn connect<A: ToSocketAddrs>(&self, addr: A) -> io::Result<TcpStream> {
         let mut last = None;
         for remote in lookup_host(addr).await? {
-            match self.connect_with(ConnectRequest::to(remote)).await {
+            let options = self.default_options();
+            match self.connect_with(ConnectRequest { options, ..ConnectRequest::to(remote) }).await {
                 Ok(stream) => return Ok(stream),
                 Err(error) => last = Some(error),
             }
@@ -147,7 +154,8 @@ impl Stack {
     pub async fn listen<A: ToSocketAddrs>(&self, addr: A) -> io::Result<TcpListener> {
         let mut last = None;
         for local in lookup_host(addr).await? {
-            match self.listen_with(ListenRequest::at(local)) {
+            let options = self.default_options();
+            match self.listen_with(ListenRequest { options, ..ListenRequest::at(local) }) {
                 Ok(listener) => return Ok(listener),
                 Err(error) => last = Some(error),
             }

@@ -56,7 +56,7 @@ impl TcpSocket {
     fn on(stack: &Stack, local: SocketAddr) -> Self {
         let settings = Settings {
             local,
-            options: stack.shared().lock().host.config().tcp.socket,
+            options: stack.default_options(),
             ip: IpOptions::default(),
             linger: None,
             reuseaddr: true,

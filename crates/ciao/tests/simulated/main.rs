@@ -8,6 +8,8 @@ mod datagrams;
 #[cfg(test)]
 mod halves;
 #[cfg(test)]
+mod hardship;
+#[cfg(test)]
 mod listener;
 #[cfg(test)]
 mod live;

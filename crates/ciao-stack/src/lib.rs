@@ -5,9 +5,9 @@
 //! | Which calls are there? | [`host`] |
 //! | Which numbers can be set? | [`config`] |
 //! | What is an interface, what does its link do for the host? | [`interface`] |
-//! | Which addresses and routes has the host, and which source address does it choose? | `routing` |
-//! | What happens to a batch of packets that arrives, and which checks does each pass? | `receive`, `ingress` |
-//! | Which segments become one before TCP sees them, and one segment many packets? | `merge`, `segmentation` |
+//! | Which addresses and routes has the host, which source address does it choose? | `routing` |
+//! | What happens to packets that arrive, and which checks does each pass? | `receive`, `ingress` |
+//! | Which segments become one for TCP, and one segment many packets? | `merge`, `segmentation` |
 //! | Whose is a segment? | `tcp::arrival`, `demux` |
 //! | Where do callers wait, and where old connections? | `tcp::listeners`, `tcp::time_waits` |
 //! | Whose turn is it to send? | `tcp` |

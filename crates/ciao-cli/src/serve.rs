@@ -81,12 +81,14 @@ impl Serve {
         let (stack, name) = network::open(&Plan { networks: &self.networks, interface, host })?;
         let recording = Recording::start(&stack, self.pcap.as_deref(), Keep::Last)?;
         let shutdown = CancellationToken::new();
+        let config =
+            ServerConfig { observer: Some(Arc::new(print)), drain_timeout: DRAIN, ..ServerConfig::default() };
         let mut servers = tokio::task::JoinSet::new();
         for network in &self.networks {
             let address = SocketAddr::new(network.own, self.port);
             let listener =
                 stack.listen(address).await.with_context(|| format!("cannot listen at {address}"))?;
-            servers.spawn(serve_files(listener, files.clone(), shutdown.clone()));
+            servers.spawn(serve_files(listener, files.clone(), config.clone(), shutdown.clone()));
         }
         self.announce(&name);
 
@@ -138,14 +140,13 @@ fn open_directory(directory: &Path, uploads: Uploads) -> anyhow::Result<Files> {
 async fn serve_files(
     listener: ciao::TcpListener,
     files: Files,
+    config: ServerConfig,
     shutdown: CancellationToken,
 ) -> std::io::Result<Drained> {
     let service = service_fn(move |request: Request<RequestBody>| {
         let files = files.clone();
         async move { Ok::<_, std::convert::Infallible>(files.answer(request).await) }
     });
-    let config =
-        ServerConfig { observer: Some(Arc::new(print)), drain_timeout: DRAIN, ..ServerConfig::default() };
     server::serve(listener, service, config, shutdown).await
 }
 

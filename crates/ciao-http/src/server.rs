@@ -14,7 +14,15 @@ mod rules;
 mod stream_ids;
 mod tapped;
 
-use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -44,6 +52,17 @@ pub trait Accept: Send {
     /// `ConnectionAborted` and `ConnectionReset` concern one connection and the server goes on; any other
     /// error ends it.
     fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Io, SocketAddr)>> + Send;
+}
+
+/// Numbers for connections, from 1. Servers whose configurations are clones of one share theirs, so that a number
+/// means one connection.
+#[derive(Clone, Debug, Default)]
+pub struct ConnectionNumbers(Arc<AtomicU64>);
+
+impl ConnectionNumbers {
+    fn next(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed) + 1
+    }
 }
 
 /// Limits and habits of a server.
@@ -76,6 +95,8 @@ pub struct ServerConfig {
     pub linger: Linger,
     /// Who is told of connections and requests.
     pub observer: Option<Observer>,
+    /// Where the connections' numbers come from.
+    pub numbers: ConnectionNumbers,
 }
 
 impl Default for ServerConfig {
@@ -97,6 +118,7 @@ impl Default for ServerConfig {
             drain_timeout: Duration::from_secs(10),
             linger: Linger::default(),
             observer: None,
+            numbers: ConnectionNumbers::default(),
         }
     }
 }
@@ -142,7 +164,6 @@ where
 {
     let config = Arc::new(config);
     let mut connections = JoinSet::new();
-    let mut number = 0;
     let result = loop {
         let accepted = tokio::select! {
             biased;
@@ -152,8 +173,7 @@ where
         };
         match accepted {
             Ok((io, peer)) => {
-                number += 1;
-                let identity = Identity { number, peer };
+                let identity = Identity { number: config.numbers.next(), peer };
                 let (service, config) = (service.clone(), Arc::clone(&config));
                 connections.spawn(connection::run(io, identity, service, config, shutdown.clone()));
             }

@@ -2,6 +2,7 @@
 //!
 //! | question | file |
 //! |---|---|
+//! | How is a whole connection shown, in virtual time? | `demo.rs` |
 //! | How are files served? | `serve.rs` |
 //! | How are URLs fetched? | `get.rs` |
 //! | Which interface and addresses are used? | `network.rs` |
@@ -12,6 +13,7 @@
 
 #![forbid(unsafe_code)]
 
+mod demo;
 mod exit;
 mod get;
 mod network;
@@ -32,12 +34,14 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Demo),
     Serve(serve::Serve),
     Get(get::Get),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Demo(demo) => demo.run(),
         Command::Serve(serve) => serve.run(),
         Command::Get(get) => get.run(),
     };
@@ -66,7 +70,7 @@ mod tests {
         let mut ciao = Arguments::command().term_width(100);
         ciao.build();
         insta::assert_snapshot!("help-ciao", ciao.render_long_help());
-        for name in ["serve", "get"] {
+        for name in ["demo", "serve", "get"] {
             let subcommand = ciao.find_subcommand_mut(name).expect("the name is one of ours");
             insta::assert_snapshot!(format!("help-{name}"), subcommand.render_long_help());
         }

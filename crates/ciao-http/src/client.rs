@@ -10,6 +10,7 @@
 //! how a connection is kept and lent (`client/pool.rs`), when a body is whole (`client/response.rs`).
 
 mod error;
+mod lent;
 mod pool;
 mod response;
 

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | How is a connection accepted, served, watched and drained? | [`server`] |
 //! | Which rules does hyper leave to us (Host, bodies of HTTP/1.0)? | `server/rules.rs` |
-//! | How is a connection closed so that no response is destroyed by a reset? | `server/closing.rs` |
+//! | How is a connection closed so that no response is destroyed by a reset? | `closing.rs` |
 //! | Which request of which connection was that? | `server/access.rs`, `server/stream_ids.rs` |
 //! | How do a directory's files become responses? | [`files`] |
 //! | How does a client share connections, and when may it try again? | [`client`] |
@@ -20,6 +20,7 @@
 
 pub mod body;
 pub mod client;
+mod closing;
 pub mod files;
 pub mod server;
 mod sockets;

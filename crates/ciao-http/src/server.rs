@@ -7,7 +7,6 @@
 //! Not here: what is served ([`crate::files`] or a service of yours).
 
 mod access;
-mod closing;
 mod connection;
 mod request_body;
 mod rules;
@@ -34,8 +33,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub use crate::closing::Linger;
 pub use access::{AccessRecord, Observer, Outcome, ServerEvent};
-pub use closing::Linger;
 pub use request_body::RequestBody;
 
 use crate::body::BoxError;

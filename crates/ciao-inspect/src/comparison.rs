@@ -1,6 +1,7 @@
 //! What did some connections cost, and how do several ways to do the same compare?
 
-use crate::history::{Connection, EventKind, Observed, Pair, Side};
+use crate::history::{Connection, EventKind, Observed, Pair, Segment, Side};
+use crate::http::{Carried, Kind};
 use crate::page::{Line, Page, Tone};
 use ciao_tcp::TcpState;
 use ciao_wire::Instant;
@@ -23,10 +24,18 @@ pub struct Totals {
     /// was sent after the one before had arrived at its sender. It counts waiting on the other side, whatever
     /// a round trip takes.
     pub round_trips: u32,
-    /// From the first segment to the arrival of the last data byte at the end that opened.
+    /// From the first segment to the arrival of the last data byte at the end that opened; of HTTP, the last
+    /// byte of a response.
     pub time_to_last_byte: Option<Duration>,
     /// How many connections each end left in TIME-WAIT; `None` for an end that was not observed.
     pub time_waits: Pair<Option<u64>>,
+}
+
+/// True when a segment carries what was asked for: data, and not only HTTP/2's own words.
+fn answers(connection: &Connection, segment: &Segment) -> bool {
+    let elements = &connection.http[segment.from];
+    let is_control = |carried: &Carried| elements[carried.element].kind == Kind::Control;
+    segment.payload_len > 0 && (segment.carries.is_empty() || !segment.carries.iter().all(is_control))
 }
 
 /// Adds up what `connections` cost.
@@ -40,7 +49,7 @@ pub fn totals(connections: &[Connection]) -> Totals {
             totals.segments += u64::from(segment.count);
             totals.retransmissions += u64::from(segment.is_repeat) * u64::from(segment.count);
             totals.wire_bytes += segment.wire_bytes;
-            if segment.from == Side::Right && segment.payload_len > 0 {
+            if segment.from == Side::Right && answers(connection, segment) {
                 last_byte = last_byte.max(segment.arrivals.first().copied());
             }
         }

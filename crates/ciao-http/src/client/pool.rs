@@ -5,11 +5,13 @@
 
 use std::{
     collections::BTreeMap,
+    future::Future,
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use http::{Request, Response};
@@ -18,20 +20,31 @@ use hyper::{
     client::conn::{TrySendError, http1, http2},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::sync::OwnedMutexGuard;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::{OwnedMutexGuard, oneshot},
+};
 use tokio_util::task::TaskTracker;
 
 use super::{
     ClientError, Connect, HttpVersion, Target,
     error::is_unprocessed,
+    lent::Lent,
     response::{Lease, Origin, ResponseBody},
 };
-use crate::body::Body;
+use crate::{
+    body::Body,
+    closing::{self, Linger},
+};
 
 /// Bytes that one HTTP/2 stream, and all of them together, may have under way to us. 128 streams that
 /// nobody reads do not hold up another one.
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 129 << 20;
+
+/// For what the server still says when we are done with a connection: an HTTP/2 server's GOAWAY. Short, for a
+/// body that nobody wants may be endless.
+const LINGER: Linger = Linger { idle: Duration::from_secs(1), total: Duration::from_secs(2) };
 
 /// One exchange failed.
 pub(super) struct Failure {
@@ -166,7 +179,8 @@ impl<C: Connect> Pool<C> {
     async fn open(&self, target: &Target) -> Result<Channel, Failure> {
         let fresh = |error| Failure { error, reused: false, unprocessed: false };
         let io = self.connector.connect(&target.host, target.port).await;
-        let io = TokioIo::new(io.map_err(|error| fresh(ClientError::Connect(error)))?);
+        let (io, returned) = Lent::new(io.map_err(|error| fresh(ClientError::Connect(error)))?);
+        let io = TokioIo::new(io);
         let exchange = |error| fresh(ClientError::Exchange(error));
         // The connection's own error is seen by the request that it concerns; an idle one concerns none.
         let sender = if self.version == HttpVersion::Http2 {
@@ -176,11 +190,11 @@ impl<C: Connect> Pool<C> {
                 .initial_stream_window_size(STREAM_WINDOW_BYTES)
                 .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
             let (sender, connection) = builder.handshake(io).await.map_err(exchange)?;
-            self.tasks.spawn(async { _ = connection.await });
+            self.tasks.spawn(carry(connection, returned));
             Sender::Http2(sender)
         } else {
             let (sender, connection) = http1::handshake(io).await.map_err(exchange)?;
-            self.tasks.spawn(async { _ = connection.await });
+            self.tasks.spawn(carry(connection, returned));
             Sender::Http1(sender)
         };
         let number = self.connections.fetch_add(1, Ordering::Relaxed) + 1;
@@ -232,5 +246,13 @@ fn finish(
             let unprocessed = unsent || is_unprocessed(&error);
             Err(Failure { error: ClientError::Exchange(error), reused, unprocessed })
         }
+    }
+}
+
+/// hyper's part of a connection until it is over, and then the closing of it.
+async fn carry<Io: AsyncRead + AsyncWrite + Unpin>(connection: impl Future, returned: oneshot::Receiver<Io>) {
+    connection.await;
+    if let Ok(mut io) = returned.await {
+        closing::close(&mut io, LINGER).await;
     }
 }

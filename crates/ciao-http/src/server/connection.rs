@@ -31,12 +31,14 @@ use tokio_util::sync::CancellationToken;
 use super::{
     ServerConfig,
     access::{AccessRecord, Moment, Outcome, RecordedBody, ServerEvent},
-    closing,
     request_body::RequestBody,
     rules::refusal,
     tapped::{Progress, Tapped},
 };
-use crate::body::{self, BoxError};
+use crate::{
+    body::{self, BoxError},
+    closing,
+};
 
 /// What a request head that never came whole is answered, RFC 9110 §15.5.9.
 const REQUEST_TIMEOUT: &[u8] =

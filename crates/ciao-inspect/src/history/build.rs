@@ -379,7 +379,12 @@ impl Builder {
         let draft = &mut self.drafts[index];
         let (seq, len, count) = (packet.header.seq, packet.payload_len, packet.count);
         let segment = known.unwrap_or_else(|| {
+            let sent_end = draft.sent_end[from];
             let segment = draft.add_segment(from, packet, id, sent);
+            if sent.is_some() {
+                // A stray of an earlier connection says nothing of what was sent on this one.
+                draft.sent_end[from] = sent_end;
+            }
             infer::before_sending(draft, at, segment);
             segment
         });

@@ -45,6 +45,7 @@ impl Sheet<'_> {
             Some(Transmission::ChallengeAck) => "challenge",
             Some(Transmission::WindowProbe) => "window probe",
             Some(Transmission::KeepAlive) => "keep-alive",
+            _ if self.is_stray(segment) => "of an earlier connection",
             _ if segment.is_repeat => "again",
             _ if self.is_duplicate_ack(segment) => "duplicate",
             _ => "",
@@ -60,6 +61,12 @@ impl Sheet<'_> {
             }
         }
         label
+    }
+
+    /// A segment that was sent before this connection began.
+    fn is_stray(&self, segment: &Segment) -> bool {
+        let opened = self.connection.events.first().map(|event| event.at);
+        segment.sent.is_some_and(|sent| opened.is_some_and(|opened| sent < opened))
     }
 
     /// An acknowledgment that says once more what the one before said, with data still missing.

@@ -22,6 +22,7 @@ use tokio::{task::JoinHandle, time::timeout};
 use crate::{
     exit::{self, BadStatus, Incomplete, Mistake, TimedOut},
     network::{self, Network, Plan},
+    print,
     recording::{self, Keep, OUR_NAME, Recording},
 };
 use output::{Output, WithoutFile};
@@ -155,7 +156,7 @@ impl Get {
             let fetched = self.fetch(head, number, recording).await.with_context(|| url.to_string());
             match (&result, fetched) {
                 (Ok(()), Err(error)) => result = Err(error),
-                (Err(_), Err(error)) => anstream::eprintln!("ciao: {}", exit::message(&error)),
+                (Err(_), Err(error)) => print::note(exit::message(&error)),
                 (_, Ok(())) => {}
             }
         }
@@ -204,9 +205,7 @@ impl Get {
             }
         }
         if body.framing() == Framing::Connection {
-            anstream::eprintln!(
-                "ciao: the server gave no length; the connection's end was taken for the body's"
-            );
+            print::note("the server gave no length; the connection's end was taken for the body's");
         }
         output.finish()
     }
@@ -270,7 +269,7 @@ fn no_response(error: ClientError, recording: &Recording) -> anyhow::Error {
 fn draw(records: &[TraceRecord]) {
     let connections = history::from_hosts(&[Vantage { name: OUR_NAME, records }]);
     for connection in &connections {
-        anstream::println!("{}", ladder::ladder(connection, &ladder::Options::default()).coloured());
+        print::line(ladder::ladder(connection, &ladder::Options::default()).coloured());
     }
 }
 

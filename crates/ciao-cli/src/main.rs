@@ -7,6 +7,7 @@
 //! | How are URLs fetched? | `get.rs` |
 //! | Which interface and addresses are used? | `network.rs` |
 //! | What is recorded of the packets, and shown? | `recording.rs` |
+//! | How are lines printed? | `print.rs` |
 //! | Which exit code means what? | `exit.rs` |
 //!
 //! Not here: TCP and HTTP, which are libraries that know nothing of a command.
@@ -17,6 +18,7 @@ mod demo;
 mod exit;
 mod get;
 mod network;
+mod print;
 mod recording;
 mod serve;
 
@@ -48,7 +50,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            anstream::eprintln!("ciao: {}", exit::message(&error));
+            print::note(exit::message(&error));
             exit::code(&error)
         }
     }

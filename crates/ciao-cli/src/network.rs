@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use ciao::{Cidr, HostConfig, Route, Stack, StackConfig};
 use ciao_link::tun::{OpenError, Tun, TunConfig};
 
-use crate::exit::Mistake;
+use crate::{exit::Mistake, print};
 
 /// Interfaces of ours that one machine may have: `ciao0` to `ciao99`.
 const MAX_INTERFACES: usize = 100;
@@ -145,7 +145,7 @@ pub(crate) fn open(plan: &Plan<'_>) -> anyhow::Result<(Stack, String)> {
     let (stack, driver) = Stack::over_tun(tun, config).context("the stack does not start")?;
     tokio::spawn(async move {
         if let Err(error) = driver.await {
-            anstream::eprintln!("ciao: {error}");
+            print::note(error);
         }
     });
     Ok((stack, name))

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     exit::Mistake,
     network::{self, Network, Plan},
+    print,
     recording::{self, Keep, Recording},
 };
 
@@ -101,7 +102,7 @@ impl Serve {
                 return ended.map(drop).context("the server ended");
             }
         }
-        anstream::eprintln!("ciao: closing; Ctrl-C again to stop at once");
+        print::note("closing; Ctrl-C again to stop at once");
         shutdown.cancel();
         tokio::select! {
             () = interrupts.next() => std::process::exit(INTERRUPTED),
@@ -118,9 +119,9 @@ impl Serve {
                 (address, _) => format!("http://{address}/"),
             };
             let (directory, kernel) = (self.directory.display(), network.kernel);
-            anstream::eprintln!(
-                "ciao: serving {directory} at {url} through {interface}; this machine is {kernel}"
-            );
+            print::note(format_args!(
+                "serving {directory} at {url} through {interface}; this machine is {kernel}"
+            ));
         }
     }
 }
@@ -153,13 +154,13 @@ async fn serve_files(
 /// One line a request, and one for each connection that ended otherwise than agreed.
 fn print(event: ServerEvent) {
     match event {
-        ServerEvent::Request(record) => anstream::println!("{} {record}", time_of_day(since_epoch())),
+        ServerEvent::Request(record) => print::line(format_args!("{} {record}", time_of_day(since_epoch()))),
         ServerEvent::Closed { connection, requests, error: Some(error) } => {
             let error = error.escape_debug();
-            anstream::println!(
-                "{} connection {connection} ended after {requests} requests: {error}",
-                time_of_day(since_epoch())
-            );
+            let time = time_of_day(since_epoch());
+            print::line(format_args!(
+                "{time} connection {connection} ended after {requests} requests: {error}"
+            ));
         }
         _ => {}
     }
@@ -184,10 +185,10 @@ async fn finish(mut servers: tokio::task::JoinSet<std::io::Result<Drained>>, sta
         }
     }
     let report = stack.shutdown(DRAIN).await;
-    anstream::eprintln!(
-        "ciao: open connections that finished: {finished}; given up: {}",
+    print::note(format_args!(
+        "open connections that finished: {finished}; given up: {}",
         aborted + report.aborted
-    );
+    ));
     print_time_waits(&report);
 }
 
@@ -197,13 +198,13 @@ const MAX_SHOWN: usize = 20;
 fn print_time_waits(report: &ShutdownReport) {
     let count = report.time_waits.len();
     if count > 0 {
-        anstream::eprintln!("ciao: in TIME-WAIT, and now given up: {count}");
+        print::note(format_args!("in TIME-WAIT, and now given up: {count}"));
     }
     for (local, remote, left) in report.time_waits.iter().take(MAX_SHOWN) {
-        anstream::eprintln!("      TIME-WAIT {local} - {remote}, {:.1} s were left", left.as_secs_f64());
+        print::note(format_args!("TIME-WAIT {local} - {remote}, {:.1} s were left", left.as_secs_f64()));
     }
     if count > MAX_SHOWN {
-        anstream::eprintln!("      and {} more", count - MAX_SHOWN);
+        print::note(format_args!("and {} more", count - MAX_SHOWN));
     }
 }
 

@@ -53,8 +53,8 @@ pub trait Accept: Send {
     fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Io, SocketAddr)>> + Send;
 }
 
-/// Numbers for connections, from 1. Servers whose configurations are clones of one share theirs, so that a number
-/// means one connection.
+/// Numbers for connections, from 1. Servers whose configurations are clones of one share theirs, so that a
+/// number means one connection.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectionNumbers(Arc<AtomicU64>);
 

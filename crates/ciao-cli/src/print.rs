@@ -1,7 +1,7 @@
 //! How are lines printed to whom may have gone away?
 //!
-//! `println!` panics when standard output is closed, which `| head` does every day. What cannot be printed any more
-//! is not worth an error: nobody reads it.
+//! When standard output is closed, which `| head` does every day, `println!` panics. What cannot be printed
+//! any more is not worth an error: nobody reads it.
 
 use std::{fmt, io::Write as _};
 

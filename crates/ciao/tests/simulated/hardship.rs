@@ -1,5 +1,5 @@
-//! Programs that come and go over links that lose, delay, double and break packets: does every byte arrive, does every
-//! call come back, and is nothing left at the end? By seed; a failure names its seed.
+//! Programs that come and go over links that lose, delay, double and break packets: does every byte arrive,
+//! does every call come back, and is nothing left at the end? By seed; a failure names its seed.
 
 use crate::pair::{Pair, server_addr};
 use ciao::{HostConfig, TcpStream};

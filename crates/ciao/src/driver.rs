@@ -80,12 +80,13 @@ impl Driver {
         answer
     }
 
-    /// Arms the timer. Ready when it has fired already.
+    /// Ready when the timer has fired. One that fires too early is left alone: most deadlines are put off again
+    /// and again, and a round for nothing costs less than to move the timer every time.
     fn poll_sleep(&mut self, cx: &mut Context<'_>, until: Instant) -> Poll<()> {
         if until == Instant::NEVER {
             return Poll::Pending;
         }
-        if until != self.sleeps_until {
+        if until < self.sleeps_until || self.sleep.is_elapsed() {
             self.sleeps_until = until;
             self.sleep.as_mut().reset(self.origin + until.since(Instant::ZERO));
         }

@@ -79,3 +79,4 @@ pub use udp_socket::UdpSocket;
 
 pub use ciao_link::{MemoryConfig, memory_pair};
 pub use ciao_stack::{Cidr, ConnectRequest, HostConfig, ListenRequest, Route};
+pub use tokio::net::{ToSocketAddrs, lookup_host};

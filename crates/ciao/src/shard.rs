@@ -225,10 +225,7 @@ impl Shared {
         // Read under the lock, so that the host never sees time run backwards.
         let now = self.clock.now();
         let answer = action(&mut shard, now);
-        shard.settle(now);
-        let woken = shard.take_woken();
-        drop(shard);
-        woken.into_iter().for_each(Waker::wake);
+        Self::finish(shard, now);
         answer
     }
 
@@ -249,18 +246,7 @@ impl Shared {
         place: Place,
         attempt: impl FnOnce(&mut Shard, Instant) -> Poll<T>,
     ) -> Poll<T> {
-        let budget = ready!(poll_proceed(cx));
-        let answer = self.call(|shard, now| {
-            let answer = attempt(shard, now);
-            if answer.is_pending() {
-                shard.waits.register(place, Keep::InSlot, cx.waker());
-            }
-            answer
-        });
-        if answer.is_ready() {
-            budget.made_progress();
-        }
-        answer
+        self.poll_within_budget(cx, &[place], |_| Keep::InSlot, attempt)
     }
 
     /// Tries `attempt` until it need not wait. Any number of tasks may wait so at one place; to drop the
@@ -272,23 +258,47 @@ impl Shared {
     ) -> T {
         let mut queued = Queued { shared: self, places, ticket: None };
         poll_fn(|cx| {
-            let budget = ready!(poll_proceed(cx));
-            let answer = self.call(|shard, now| {
-                let answer = attempt(shard, now);
-                if answer.is_pending() {
-                    let ticket = *queued.ticket.get_or_insert_with(|| shard.waits.ticket());
-                    for place in places {
-                        shard.waits.register(*place, Keep::InList(ticket), cx.waker());
-                    }
-                }
-                answer
-            });
-            if answer.is_ready() {
-                budget.made_progress();
-            }
-            answer
+            let ticket = &mut queued.ticket;
+            let keep = |waits: &mut WaitTable| Keep::InList(*ticket.get_or_insert_with(|| waits.ticket()));
+            self.poll_within_budget(cx, places, keep, &mut attempt)
         })
         .await
+    }
+
+    fn poll_within_budget<T>(
+        &self,
+        cx: &mut Context<'_>,
+        places: &[Place],
+        keep: impl FnOnce(&mut WaitTable) -> Keep,
+        attempt: impl FnOnce(&mut Shard, Instant) -> Poll<T>,
+    ) -> Poll<T> {
+        let budget = ready!(poll_proceed(cx));
+        let mut shard = self.lock();
+        let now = self.clock.now();
+        let answer = attempt(&mut shard, now);
+        if answer.is_pending() {
+            let keep = keep(&mut shard.waits);
+            for place in places {
+                shard.waits.register(*place, keep, cx.waker());
+            }
+            // Who looked and found nothing has changed nothing, so nothing follows. A write that found no room
+            // has told the connection so.
+            if !places.iter().any(|place| matches!(place, Place::TcpWrite(_))) {
+                return Poll::Pending;
+            }
+        } else {
+            budget.made_progress();
+        }
+        Self::finish(shard, now);
+        answer
+    }
+
+    /// All that follows from an input, and the end of the critical section.
+    fn finish(mut shard: MutexGuard<'_, Shard>, now: Instant) {
+        shard.settle(now);
+        let woken = shard.take_woken();
+        drop(shard);
+        woken.into_iter().for_each(Waker::wake);
     }
 }
 

@@ -80,8 +80,8 @@ impl Driver {
         answer
     }
 
-    /// Ready when the timer has fired. One that fires too early is left alone: most deadlines are put off again
-    /// and again, and a round for nothing costs less than to move the timer every time.
+    /// Ready when the timer has fired. One that fires too early is left alone: most deadlines are put off
+    /// again and again, and a round for nothing costs less than to move the timer every time.
     fn poll_sleep(&mut self, cx: &mut Context<'_>, until: Instant) -> Poll<()> {
         if until == Instant::NEVER {
             return Poll::Pending;

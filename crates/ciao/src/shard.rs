@@ -281,8 +281,8 @@ impl Shared {
             for place in places {
                 shard.waits.register(*place, keep, cx.waker());
             }
-            // Who looked and found nothing has changed nothing, so nothing follows. A write that found no room
-            // has told the connection so.
+            // Who looked and found nothing has changed nothing, so nothing follows. A write that found no
+            // room has told the connection so.
             if !places.iter().any(|place| matches!(place, Place::TcpWrite(_))) {
                 return Poll::Pending;
             }

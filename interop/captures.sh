@@ -25,7 +25,7 @@ readable() { # scene
   malformed=$(count "$capture" _ws.malformed)
   sums=$(count "$capture" 'tcp.checksum.status == "Bad" or ip.checksum.status == "Bad"')
   echo "$packets packets, $malformed malformed, $sums with a bad checksum"
-  [ "$packets" -gt 5 ] && [ "$malformed" = 0 ] && [ "$sums" = 0 ]
+  [ "$packets" -gt 2 ] && [ "$malformed" = 0 ] && [ "$sums" = 0 ]
 }
 
 without_warning() { # scene

@@ -156,13 +156,18 @@ impl Tcp {
         }
     }
 
-    /// After an input to a connection: tells what it has to tell, and lets it have its turn.
+    /// After an input to a connection: tells what it has to tell, and lets it have its turn if it may want one.
     fn after_input(&mut self, context: &mut Context, now: Instant, index: u32) {
         self.report(context, now, index);
         let socket = &mut self.tables.sockets[index as usize];
-        if socket.readiness == Readiness::Idle {
+        if socket.readiness == Readiness::Queued {
+            return;
+        }
+        if socket.connection.may_transmit() {
             socket.readiness = Readiness::Queued;
             self.ready.push_back(index);
+        } else {
+            self.come_to_rest(context, now, index);
         }
     }
 
@@ -214,7 +219,11 @@ impl Tcp {
                 record_events(context, now, socket);
                 let outgoing = wrap(context, socket, segment, &mut self.cutting);
                 self.left_in_turn -= 1;
-                if self.left_in_turn == 0 {
+                if !socket.connection.may_transmit() {
+                    socket.readiness = Readiness::Idle;
+                    self.end_turn();
+                    self.come_to_rest(context, now, index);
+                } else if self.left_in_turn == 0 {
                     self.ready.push_back(index);
                     self.end_turn();
                 }

@@ -256,6 +256,24 @@ impl Connection {
         }
     }
 
+    /// False when `poll_transmit` would certainly answer `None`: nothing is owed and no data waits. The cheap
+    /// question before the dear one.
+    #[must_use]
+    pub fn may_transmit(&self) -> bool {
+        let owed = &self.owed;
+        owed.ack == OwedAck::Now
+            || self.unsent() > 0
+            || self.sent.lost() > 0
+            || self.fin == Fin::Queued
+            || owed.syn
+            || owed.duplicate_acks > 0
+            || owed.challenge_ack
+            || owed.window_update
+            || owed.window_probe
+            || owed.keep_alive
+            || owed.reset.is_some()
+    }
+
     /// Why nothing is sent now. Drain `poll_transmit` first; a connection that could send answers what it
     /// waits for after that.
     #[must_use]

@@ -6,7 +6,7 @@ use crate::segment::{SegmentOut, Transmission};
 use crate::state::TcpState;
 use crate::timers::Timer;
 use crate::trace::TraceEvent;
-use crate::transmit::Plan;
+use crate::transmit::{Plan, WaitReason};
 use crate::variables::Fin;
 use ciao_wire::{Instant, Payload, SackBlocks, SeqNum, TcpFlags, TcpHeader, TcpOptions, Timestamps};
 
@@ -181,6 +181,11 @@ impl Connection {
         if starts_idle {
             self.restart_retransmit_timer(now);
             self.restart_user_timeout(now);
+        }
+        if len == unsent {
+            // Whoever asks `may_transmit` first may not ask `decide` again.
+            let outstanding = self.outstanding();
+            self.recovery.limit = self.what_limits(WaitReason::Acknowledgment { outstanding });
         }
         self.finish_range(segment, len == unsent, fin)
     }

@@ -406,10 +406,10 @@ impl Connection {
     }
 
     /// Handles a segment of this connection that arrived at `now`, with a checksum known to be right.
-    pub fn handle_segment(&mut self, now: Instant, segment: Segment) {
+    pub fn handle_segment(&mut self, now: Instant, mut segment: Segment) {
         let count = u32::try_from(segment.count()).unwrap_or(u32::MAX);
         self.counters.segments_received = self.counters.segments_received.saturating_add(count);
-        self.segment_arrives(now, segment);
+        self.segment_arrives(now, &mut segment);
     }
 }
 

@@ -23,33 +23,33 @@ use ciao_wire::{Instant, SeqNum};
 pub(crate) type Verdict = Result<(), DropReason>;
 
 impl Connection {
-    pub(crate) fn segment_arrives(&mut self, now: Instant, segment: Segment) {
+    pub(crate) fn segment_arrives(&mut self, now: Instant, segment: &mut Segment) {
         // The reason is recorded where it was found; nothing is left to do with it here.
         let _reason = match self.state {
-            TcpState::Closed | TcpState::Listen => self.in_closed(&segment),
+            TcpState::Closed | TcpState::Listen => self.in_closed(segment),
             TcpState::SynSent => self.in_syn_sent(now, segment),
-            TcpState::TimeWait => self.in_time_wait(now, &segment),
+            TcpState::TimeWait => self.in_time_wait(now, segment),
             _ => self.in_synchronized(now, segment),
         };
     }
 
     /// RFC 9293 §3.10.7.4, with RFC 7323 §5.3 before the first check and RFC 5961 in the second, fourth and
     /// fifth.
-    pub(crate) fn in_synchronized(&mut self, now: Instant, mut segment: Segment) -> Verdict {
-        self.check_timestamps(now, &segment)?;
-        self.check_sequence(now, &mut segment)?;
-        self.check_reset(now, &segment)?;
-        self.check_syn(now, &segment)?;
+    pub(crate) fn in_synchronized(&mut self, now: Instant, segment: &mut Segment) -> Verdict {
+        self.check_timestamps(now, segment)?;
+        self.check_sequence(now, segment)?;
+        self.check_reset(now, segment)?;
+        self.check_syn(now, segment)?;
         self.heard_from_peer(now);
-        self.update_recent_timestamp(now, &segment);
-        self.check_ack(now, &segment)?;
-        self.check_urgent(&segment);
-        let fin = fin_number(&segment);
+        self.update_recent_timestamp(now, segment);
+        self.check_ack(now, segment)?;
+        self.check_urgent(segment);
+        let fin = fin_number(segment);
         if fin.is_some() {
             // The peer has said all: nothing is gained by acknowledging it before our answer is known.
             self.owed.quick_acks = 0;
         }
-        self.take_text(now, &mut segment)?;
+        self.take_text(now, segment)?;
         self.take_fin(now, fin);
         Ok(())
     }

@@ -11,7 +11,7 @@ use crate::window_scale;
 use ciao_wire::{Instant, SeqNum, TcpFlags, TcpOptions};
 
 impl Connection {
-    pub(crate) fn in_syn_sent(&mut self, now: Instant, mut segment: Segment) -> Verdict {
+    pub(crate) fn in_syn_sent(&mut self, now: Instant, segment: &mut Segment) -> Verdict {
         let flags = segment.header.flags;
         // Only our SYN is out: SND.UNA = ISS, SND.NXT = ISS + 1.
         let ack_is_acceptable =
@@ -19,7 +19,7 @@ impl Connection {
         if flags.ack() && !ack_is_acceptable {
             // RFC 9293 §3.5.2: an answer to an older SYN; half-open discovery
             if !flags.rst() {
-                self.owed.reset = Reset::in_answer_to(&segment);
+                self.owed.reset = Reset::in_answer_to(segment);
             }
             return self.dropped(DropReason::UnacceptableAck);
         }
@@ -48,10 +48,10 @@ impl Connection {
         // The SYN may carry data and a FIN, which count now that the connection is open.
         segment.header.flags.0 &= !TcpFlags::SYN.0;
         segment.header.seq += 1;
-        self.check_urgent(&segment);
-        self.check_sequence(now, &mut segment)?;
-        let fin = fin_number(&segment);
-        self.take_text(now, &mut segment)?;
+        self.check_urgent(segment);
+        self.check_sequence(now, segment)?;
+        let fin = fin_number(segment);
+        self.take_text(now, segment)?;
         self.take_fin(now, fin);
         Ok(())
     }

@@ -83,7 +83,7 @@ impl Host {
         packets: impl IntoIterator<Item = Packet>,
     ) {
         let Self { context, tcp, udp, .. } = self;
-        Receiver { context, tcp, udp, now, interface, run: None }.receive(packets);
+        Receiver { context, tcp, udp, now, interface, run: None, template: None }.receive(packets);
     }
 
     /// Fires every timer that is due.

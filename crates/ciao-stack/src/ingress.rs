@@ -141,7 +141,7 @@ impl Datagram {
 }
 
 /// The bytes in which the headers stand.
-fn front(packet: &Packet) -> &[u8] {
+pub(crate) fn front(packet: &Packet) -> &[u8] {
     if packet.head.is_empty() {
         packet.payload.chunks().next().map_or(&[], |bytes| bytes)
     } else {

@@ -4,11 +4,18 @@
 //! connections is asked. Merged segments mean the same to TCP as each for itself: same options, same flags,
 //! data in order. The reverse, cutting, is in [`crate::segmentation`].
 
+use crate::ingress::{Opened, front};
 use ciao_tcp::Segment;
-use ciao_wire::TcpFlags;
+use ciao_wire::checksum::pseudo_header;
+use ciao_wire::packet::HEAD_CAPACITY;
+use ciao_wire::{Checksum, Head, Packet, Protocol, SeqNum, Sum, TcpFlags, tcp};
+use core::ops::Range;
 
 /// Most bytes of a merged segment: those of a super-segment that fits into an IP packet.
 const MAX_BYTES: usize = 65_535;
+/// Where a TCP header has its sequence number and its checksum.
+const SEQ: Range<usize> = 4..8;
+const CHECKSUM: Range<usize> = tcp::CHECKSUM_OFFSET..tcp::CHECKSUM_OFFSET + 2;
 /// Flags that a segment in the middle may have.
 const PLAIN: TcpFlags = TcpFlags(TcpFlags::ACK.0 | TcpFlags::PSH.0);
 
@@ -49,6 +56,98 @@ pub(crate) fn continues(run: &Segment, next: &Segment) -> bool {
         && usize::from(segment_size(next)) <= size
         && (next.segment_size == 0 || usize::from(next.segment_size) == size)
         && run.payload.len() + next.payload.len() <= MAX_BYTES
+}
+
+/// The headers of a run. A packet that differs from them in nothing but sequence number and checksum continues
+/// the run, and needs no more looking at: in a stream that is nearly every packet.
+#[derive(Debug)]
+pub(crate) struct Template {
+    /// IP and TCP header, sequence number and checksum taken as zero.
+    headers: Head,
+    ip_len: usize,
+    /// Bytes behind the headers of each packet.
+    payload_len: usize,
+    /// Of the pseudo-header and the TCP header.
+    sum: Sum,
+}
+
+impl Template {
+    /// Of a packet that later ones may continue.
+    pub(crate) fn of(packet: &Packet, opened: &Opened) -> Option<Self> {
+        let Opened { ref ip, ip_len, .. } = *opened;
+        let front = front(packet);
+        let tcp_bytes = front.get(ip_len..)?;
+        let tcp_len = usize::from(tcp_bytes.get(12)? >> 4) * 4;
+        let headers_len = ip_len + tcp_len;
+        let payload_len = packet.len().checked_sub(headers_len)?;
+        let is_plain = *tcp_bytes.get(13)? == TcpFlags::ACK.0
+            && packet.segment_size == 0
+            && packet.len() == ip.total_len()
+            && payload_len > 0
+            && (ip_len + 20..=HEAD_CAPACITY).contains(&headers_len);
+        let bytes = front.get(..headers_len).filter(|_| is_plain)?;
+        let mut headers = Head::zeroed(headers_len);
+        headers.as_mut_slice().copy_from_slice(bytes);
+        let tcp_header = &mut headers.as_mut_slice()[ip_len..];
+        tcp_header[SEQ].fill(0);
+        tcp_header[CHECKSUM].fill(0);
+        let len = u32::try_from(tcp_len + payload_len).expect("a packet is shorter than 2^16 bytes");
+        let sum = pseudo_header(ip.source(), ip.destination(), Protocol::TCP, len)
+            .add_bytes(&headers.as_slice()[ip_len..]);
+        Some(Self { headers, ip_len, payload_len, sum })
+    }
+
+    /// Whether packets with these headers may follow in `run`, which ends with one of them.
+    pub(crate) fn suits(&self, run: &Segment) -> bool {
+        self.payload_len == usize::from(segment_size(run))
+    }
+
+    /// Moves the payload of `packet` to the end of `run` if the headers say that it belongs there and the
+    /// checksum is right. Whatever else it is, it is to be opened in the regular way.
+    pub(crate) fn append(&self, run: &mut Segment, packet: &mut Packet) -> Appended {
+        let headers = self.headers.as_slice();
+        let Some(bytes) = front(packet).get(..headers.len()) else { return Appended::No };
+        let (ip, tcp) = bytes.split_at(self.ip_len);
+        let (own_ip, own_tcp) = headers.split_at(self.ip_len);
+        let seq = SeqNum(u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]));
+        let belongs = (packet.head.is_empty() || packet.head.len() == headers.len())
+            && packet.len() == headers.len() + self.payload_len
+            && seq == run.header.seq + run.len()
+            && ip == own_ip
+            && tcp[..SEQ.start] == own_tcp[..SEQ.start]
+            && tcp[SEQ.end..CHECKSUM.start] == own_tcp[SEQ.end..CHECKSUM.start]
+            && tcp[CHECKSUM.end..] == own_tcp[CHECKSUM.end..]
+            && packet.segment_size == 0
+            && run.payload.len() + self.payload_len <= MAX_BYTES;
+        if !belongs {
+            return Appended::No;
+        }
+        if packet.checksum == Checksum::Unknown {
+            let sum = self.sum.add_u32(seq.0).add_bytes(&tcp[CHECKSUM]);
+            let is_right = if packet.head.is_empty() {
+                let whole = packet.payload.as_single();
+                whole.is_some_and(|bytes| sum.add_bytes(&bytes[headers.len()..]).is_valid())
+            } else {
+                sum.add_payload(&packet.payload).is_valid()
+            };
+            if !is_right {
+                return Appended::No;
+            }
+        }
+        packet.payload.advance(headers.len() - packet.head.len());
+        if run.segment_size == 0 {
+            run.segment_size = segment_size(run);
+        }
+        run.payload.append(core::mem::take(&mut packet.payload));
+        Appended::Yes
+    }
+}
+
+/// Whether a packet became part of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Appended {
+    Yes,
+    No,
 }
 
 #[cfg(test)]

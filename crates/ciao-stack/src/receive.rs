@@ -9,7 +9,7 @@ use crate::error::HostDropReason;
 use crate::icmp::{self, Complaint, Consequence};
 use crate::ids::InterfaceId;
 use crate::ingress::{self, Datagram, Opened};
-use crate::merge;
+use crate::merge::{self, Appended, Template};
 use crate::tcp::{Arrival, Tcp};
 use crate::trace::HostTraceEvent;
 use crate::udp::Udp;
@@ -24,6 +24,8 @@ pub(crate) struct Receiver<'a> {
     pub(crate) interface: InterfaceId,
     /// Segments of one connection, merged so far.
     pub(crate) run: Option<Arrival>,
+    /// The headers of the run, while all its packets have the same.
+    pub(crate) template: Option<Template>,
 }
 
 impl Receiver<'_> {
@@ -39,11 +41,19 @@ impl Receiver<'_> {
         self.context.counters.packets_received += 1;
         let origin = Origin { interface: self.interface, packet: packet.id };
         let copy = self.context.trace.is_on().then(|| packet.clone());
+        if let (Some(run), Some(template)) = (&mut self.run, &self.template)
+            && template.append(&mut run.segment, &mut packet) == Appended::Yes
+        {
+            return self.record(copy);
+        }
         let handled = match ingress::open(&mut packet, self.interface, &self.context.interfaces) {
-            Ok(opened) if opened.ip.protocol() == Protocol::TCP => match arrival(origin, &opened, packet) {
-                Ok(arrival) => return self.on_arrival(arrival, copy),
-                Err(reason) => Err(reason),
-            },
+            Ok(opened) if opened.ip.protocol() == Protocol::TCP => {
+                let template = Template::of(&packet, &opened);
+                match arrival(origin, &opened, packet) {
+                    Ok(arrival) => return self.on_arrival(arrival, template, copy),
+                    Err(reason) => Err(reason),
+                }
+            }
             Ok(opened) => Ok(Datagram { packet, opened }),
             Err(reason) => Err(reason),
         };
@@ -54,15 +64,17 @@ impl Receiver<'_> {
     }
 
     /// Merges a segment into the run, or begins another one with it.
-    fn on_arrival(&mut self, arrival: Arrival, copy: Option<Packet>) {
+    fn on_arrival(&mut self, arrival: Arrival, template: Option<Template>, copy: Option<Packet>) {
         match &mut self.run {
             Some(run) if continues(run, &arrival) => {
                 merge::append(&mut run.segment, arrival.segment);
+                self.template = template.filter(|template| template.suits(&run.segment));
                 self.record(copy);
             }
             _ => {
                 self.interrupt_run(copy);
                 self.run = Some(arrival);
+                self.template = template;
             }
         }
     }

@@ -133,8 +133,7 @@ impl Cutting {
             let payload = core::mem::take(&mut self.payload);
             return (packet(&self.envelope, self.checksums, &self.header, payload, 0), Rest::Nothing);
         }
-        let piece = self.payload.slice(0, self.segment_size);
-        self.payload.advance(self.segment_size);
+        let piece = self.payload.split_to(self.segment_size);
         let packet = match &self.middle {
             Some(middle) => self.stamp(middle, piece),
             None => self.first(piece),

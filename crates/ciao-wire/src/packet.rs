@@ -196,8 +196,8 @@ impl Payload {
     /// Appends all pieces of `other`.
     pub fn append(&mut self, other: Self) {
         self.push(other.first);
-        for bytes in other.rest.into_iter().flat_map(|rest| rest.pieces) {
-            self.push(bytes);
+        if let Some(rest) = other.rest {
+            rest.pieces.into_iter().for_each(|bytes| self.push(bytes));
         }
     }
 
@@ -244,6 +244,20 @@ impl Payload {
         if left > 0 {
             self.first.advance(left);
         }
+    }
+
+    /// Takes the first `len` bytes out, without copying.
+    ///
+    /// # Panics
+    /// When there are fewer.
+    #[must_use]
+    pub fn split_to(&mut self, len: usize) -> Self {
+        if len < self.first.len() {
+            return Self::from(self.first.split_to(len));
+        }
+        let front = self.slice(0, len);
+        self.advance(len);
+        front
     }
 
     /// Keeps the first `len` bytes.
@@ -342,6 +356,9 @@ mod tests {
             back.advance(at);
             assert_eq!(back.to_vec(), &whole[at..]);
             assert_eq!(back.len(), whole.len() - at);
+            let mut back = abc();
+            let front = back.split_to(at);
+            assert_eq!((front.to_vec(), back.to_vec()), (whole[..at].to_vec(), whole[at..].to_vec()));
             for len in 0..=whole.len() - at {
                 assert_eq!(abc().slice(at, len).to_vec(), &whole[at..at + len]);
             }

@@ -33,6 +33,7 @@ mod coalesce;
 pub mod config;
 pub mod congestion;
 pub mod connection;
+mod copy;
 pub mod error;
 pub mod event;
 pub mod icmp;

@@ -4,6 +4,7 @@
 //! `reassembly`; the window that follows from the room is in `receive_window`.
 
 use crate::coalesce::{SMALL_BYTES, joined};
+use crate::copy::copy;
 use bytes::Bytes;
 use ciao_wire::Payload;
 
@@ -33,13 +34,22 @@ impl ReceiveBuffer {
 
     /// Appends what arrived.
     pub(crate) fn push(&mut self, mut payload: Payload) {
-        if self.bytes.is_empty() && payload.chunks().skip(1).all(|chunk| chunk.len() > SMALL_BYTES) {
-            // The whole of it at once. A single small piece stays as it is too: it is most often read at
-            // once.
-            self.bytes = payload;
+        let is_large = |chunk: &Bytes| chunk.len() > SMALL_BYTES;
+        // The whole of it at once where there is nothing to join. A single small piece stays as it is too: it
+        // is most often read at once.
+        let is_alone = match self.bytes.last() {
+            None => payload.chunks().skip(1).all(is_large),
+            Some(last) => is_large(last) && payload.chunks().all(is_large),
+        };
+        if is_alone {
+            self.bytes.append(payload);
             return;
         }
         while let Some(bytes) = payload.pop_front() {
+            if is_large(&bytes) && self.bytes.last().is_some_and(is_large) {
+                self.bytes.push(bytes);
+                continue;
+            }
             match self.bytes.pop_back() {
                 Some(last) => {
                     let (last, more) = joined(last, bytes);
@@ -73,7 +83,7 @@ impl ReceiveBuffer {
         let mut count = 0;
         for chunk in self.bytes.chunks() {
             let take = chunk.len().min(buffer.len() - count);
-            buffer[count..count + take].copy_from_slice(&chunk[..take]);
+            copy(&chunk[..take], &mut buffer[count..]);
             count += take;
             if count == buffer.len() {
                 break;

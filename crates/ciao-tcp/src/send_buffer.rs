@@ -5,6 +5,7 @@
 //! acknowledged (SND.UNA). Which of the bytes were sent, and when, is in `sent`; how many are taken is the
 //! caller's decision.
 
+use crate::copy;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use bytes::{Buf, Bytes, BytesMut};
@@ -69,7 +70,11 @@ fn copy_of(data: &[u8]) -> Bytes {
             bytes[..data.len()].copy_from_slice(data);
             Bytes::from_owner(Short { len, bytes })
         }
-        _ => Bytes::copy_from_slice(data),
+        _ => {
+            let mut bytes = BytesMut::with_capacity(data.len());
+            copy::append(data, &mut bytes);
+            bytes.freeze()
+        }
     }
 }
 
@@ -191,7 +196,7 @@ impl SendBuffer {
                 continue;
             }
             let (now, later) = data.split_at(data.len().min(tail.capacity() - tail.len()));
-            tail.extend_from_slice(now);
+            copy::append(now, tail);
             self.len += piece_len(now.len());
             data = later;
         }

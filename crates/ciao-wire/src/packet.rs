@@ -196,9 +196,21 @@ impl Payload {
     /// Appends all pieces of `other`.
     pub fn append(&mut self, other: Self) {
         self.push(other.first);
-        if let Some(rest) = other.rest {
-            rest.pieces.into_iter().for_each(|bytes| self.push(bytes));
+        match (&mut self.rest, other.rest) {
+            (Some(own), Some(mut rest)) => {
+                own.len += rest.len;
+                own.pieces.append(&mut rest.pieces);
+            }
+            (None, rest) => self.rest = rest,
+            (Some(_), None) => {}
         }
+    }
+
+    /// The last piece.
+    #[must_use]
+    pub fn last(&self) -> Option<&Bytes> {
+        let behind = self.rest.as_ref().and_then(|rest| rest.pieces.back());
+        behind.or((!self.first.is_empty()).then_some(&self.first))
     }
 
     /// All bytes, when they are in one piece: nearly always.
@@ -357,7 +369,7 @@ mod tests {
             assert_eq!(back.to_vec(), &whole[at..]);
             assert_eq!(back.len(), whole.len() - at);
             let mut back = abc();
-            let front = back.split_to(at);
+            let mut front = back.split_to(at);
             assert_eq!((front.to_vec(), back.to_vec()), (whole[..at].to_vec(), whole[at..].to_vec()));
             for len in 0..=whole.len() - at {
                 assert_eq!(abc().slice(at, len).to_vec(), &whole[at..at + len]);

@@ -91,13 +91,12 @@ impl Connection {
     fn sample_round_trip(&mut self, now: Instant, sent_at: Instant) {
         let rtt = now.since(sent_at);
         self.rtt.sample(rtt);
-        let (srtt, rttvar) = (self.rtt.srtt(), self.rtt.rttvar());
-        let rto = self.rtt.rto(&self.config);
+        let (estimator, config) = (&self.rtt, &self.config);
         self.trace.record(|| TraceEvent::RttSampled {
             rtt,
-            srtt: srtt.unwrap_or_default(),
-            rttvar: rttvar.unwrap_or_default(),
-            rto,
+            srtt: estimator.srtt().unwrap_or_default(),
+            rttvar: estimator.rttvar().unwrap_or_default(),
+            rto: estimator.rto(config),
         });
     }
 

@@ -11,9 +11,13 @@ use ciao_wire::{Instant, SackBlock, SeqNum, TcpFlags};
 impl Connection {
     /// Drops a segment that has no part in the receive window, and cuts off what the window does not hold.
     pub(crate) fn check_sequence(&mut self, now: Instant, segment: &mut Segment) -> Verdict {
+        let (nxt, edge) = (self.rcv.nxt, self.rcv.edge.latest(self.rcv.nxt));
+        if segment.header.seq == nxt && segment.end().at_or_before(edge) {
+            // By far the most common: the next segment, and there is room for all of it.
+            return Ok(());
+        }
         self.admit_crossing_syn(segment);
         let (start, end) = (segment.header.seq, segment.end());
-        let (nxt, edge) = (self.rcv.nxt, self.rcv.edge.latest(self.rcv.nxt));
         let is_no_reset = !segment.header.flags.rst();
         // RFC 9293 §3.4 MUST-66: a shut window still takes ACK, URG and RST at RCV.NXT; the text is cut off
         // below

@@ -58,8 +58,8 @@ pub(crate) fn continues(run: &Segment, next: &Segment) -> bool {
         && run.payload.len() + next.payload.len() <= MAX_BYTES
 }
 
-/// The headers of a run. A packet that differs from them in nothing but sequence number and checksum continues
-/// the run, and needs no more looking at: in a stream that is nearly every packet.
+/// The headers of a run. A packet that differs from them in nothing but sequence number and checksum
+/// continues the run, and needs no more looking at: in a stream that is nearly every packet.
 #[derive(Debug)]
 pub(crate) struct Template {
     /// IP and TCP header, sequence number and checksum taken as zero.

@@ -156,7 +156,8 @@ impl Tcp {
         }
     }
 
-    /// After an input to a connection: tells what it has to tell, and lets it have its turn if it may want one.
+    /// After an input to a connection: tells what it has to tell, and lets it have its turn if it may want
+    /// one.
     fn after_input(&mut self, context: &mut Context, now: Instant, index: u32) {
         self.report(context, now, index);
         let socket = &mut self.tables.sockets[index as usize];

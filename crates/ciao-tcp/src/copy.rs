@@ -2,7 +2,8 @@
 //!
 //! The C library copies long ranges with `rep movsb`. On AMD's Zen 3 and 4 that falls from 45 to 2 GB/s when
 //! source and destination lie nearly alike within their pages, the destination a little behind, as large
-//! blocks of an allocator do. Steps below its threshold of 2 KiB take the vector loop, which knows no such case.
+//! blocks of an allocator do. Steps below its threshold of 2 KiB take the vector loop, which knows no such
+//! case.
 
 use bytes::BytesMut;
 

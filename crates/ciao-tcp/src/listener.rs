@@ -72,8 +72,7 @@ pub enum HalfOpenFate {
 
 impl HalfOpen {
     /// The record of an acceptable `syn`. Its SYN-ACK comes out of `poll_transmit`. Data of the SYN is not
-    /// kept: it
-    /// comes again. ECE and CWR offer what we do not take up, and are no reason to refuse.
+    /// kept: it comes again. ECE and CWR offer what we do not take up, and are no reason to refuse.
     // RFC 7413 7413-0; RFC 3360 §2 3360-1
     #[must_use]
     pub fn new(now: Instant, config: &Config, options: &SocketOptions, setup: &Setup, syn: &Segment) -> Self {

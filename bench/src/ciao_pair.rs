@@ -21,8 +21,6 @@ use std::time;
 const SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 255, 1)), 80);
 /// Ports that the idle connections of one client address use.
 const PORTS: std::ops::RangeInclusive<u16> = 1024..=65_535;
-/// The client's addresses, enough for two million connections with one port of the server.
-const CLIENT_ADDRESSES: u8 = 32;
 
 /// Number `number` of the client's addresses.
 fn client_address(number: u8) -> IpAddr {
@@ -52,7 +50,9 @@ struct Pair {
 const INTERFACE: InterfaceId = InterfaceId(0);
 
 impl Pair {
-    fn new(link: Link) -> Self {
+    /// The client has addresses for so many idle connections, and one besides.
+    fn new(link: Link, idle_connections: usize) -> Self {
+        let blocks = u8::try_from(idle_connections.div_ceil(PORTS.len())).expect("16 million are enough");
         let host = |seed, addresses| {
             let tcp = ciao_tcp::Config {
                 send_buffer_bytes: link.buffer_bytes,
@@ -72,7 +72,7 @@ impl Pair {
             host
         };
         let cidr = |address| Cidr::new(address, 16);
-        let client = host(1, (0..CLIENT_ADDRESSES).map(|number| cidr(client_address(number))).collect());
+        let client = host(1, (0..=blocks).map(|number| cidr(client_address(number))).collect());
         let mut server = host(2, vec![cidr(SERVER.ip())]);
         let options = SocketOptions { nodelay: true, ..SocketOptions::default() };
         let request =

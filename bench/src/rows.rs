@@ -82,7 +82,7 @@ fn few() -> Vec<Row> {
             smoltcp: Some(smoltcp_peer::echo(1)),
             kernel: Some(kernel_peer::echo(0)),
         }),
-        row("connections", Unit::PerSecond, || Contenders {
+        row("connections, no others", Unit::PerSecond, || Contenders {
             ciao: Some(ciao_pair::connections(0)),
             smoltcp: Some(smoltcp_peer::connections()),
             kernel: Some(kernel_peer::connections()),

@@ -22,7 +22,7 @@ const ETHERNET: Link = Link {
 };
 
 fn among(idle_connections: usize) -> Pair {
-    let mut pair = Pair::new(ETHERNET);
+    let mut pair = Pair::new(ETHERNET, idle_connections);
     for number in 0..idle_connections {
         pair.connect_idle(number);
     }
@@ -120,7 +120,7 @@ pub fn idle_bytes() -> Measure {
 #[must_use]
 pub fn half_open_bytes() -> Measure {
     Box::new(|| {
-        let mut pair = Pair::new(ETHERNET);
+        let mut pair = Pair::new(ETHERNET, MANY);
         let mut held = 0;
         for number in 0..MANY {
             let now = pair.now();
@@ -146,7 +146,7 @@ pub fn half_open_bytes() -> Measure {
 #[must_use]
 pub fn time_wait_bytes() -> Measure {
     Box::new(|| {
-        let mut pair = Pair::new(ETHERNET);
+        let mut pair = Pair::new(ETHERNET, 0);
         pair.visit();
         let before = held_bytes();
         for _ in 0..MANY {

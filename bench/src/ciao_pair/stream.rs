@@ -64,7 +64,7 @@ impl Application {
 /// One stream, Gbit/s.
 #[must_use]
 pub fn stream(link: Link, interface: Interface) -> Measure {
-    let mut pair = Pair::new(link);
+    let mut pair = Pair::new(link, 0);
     let (client, server) = pair.connect(None);
     let source = Bytes::from(vec![0x5a; CHUNK_BYTES]);
     let mut application = Application { interface, source, sink: vec![0; CHUNK_BYTES] };

@@ -7,7 +7,6 @@
 
 use ciao_wire::{Instant, SeqNum};
 use core::fmt;
-use core::hash::Hasher;
 use core::net::{IpAddr, SocketAddr};
 use siphasher::sip::SipHasher24;
 
@@ -59,16 +58,22 @@ enum Purpose {
 
 #[expect(clippy::cast_possible_truncation, reason = "half of the hash is as good as the whole")]
 fn offset(secret: &Secret, purpose: Purpose, local: SocketAddr, remote: SocketAddr) -> u32 {
-    let mut hasher = SipHasher24::new_with_key(&secret.0);
-    hasher.write_u8(purpose as u8);
+    // All of it in one piece: feeding the hash piece by piece costs three times as much.
+    let mut bytes = [0; 1 + 2 * (16 + 2)];
+    bytes[0] = purpose as u8;
+    let mut len = 1;
+    let mut push = |piece: &[u8]| {
+        bytes[len..len + piece.len()].copy_from_slice(piece);
+        len += piece.len();
+    };
     for endpoint in [local, remote] {
         match endpoint.ip() {
-            IpAddr::V4(address) => hasher.write(&address.octets()),
-            IpAddr::V6(address) => hasher.write(&address.octets()),
+            IpAddr::V4(address) => push(&address.octets()),
+            IpAddr::V6(address) => push(&address.octets()),
         }
-        hasher.write(&endpoint.port().to_be_bytes());
+        push(&endpoint.port().to_be_bytes());
     }
-    hasher.finish() as u32
+    SipHasher24::new_with_key(&secret.0).hash(&bytes[..len]) as u32
 }
 
 #[cfg(test)]

@@ -232,7 +232,7 @@ impl Host {
         id: SocketId,
         bytes: &mut [u8],
     ) -> Result<usize, ReceiveError> {
-        self.tcp.call(&mut self.context, now, id, |connection| connection.receive(now, bytes))
+        self.tcp.read(&mut self.context, now, id, |connection| connection.receive(now, bytes))
     }
 
     /// RECEIVE of at most `max` bytes without copying; empty at the end of the peer's data.
@@ -248,7 +248,7 @@ impl Host {
         id: SocketId,
         max: usize,
     ) -> Result<Bytes, ReceiveError> {
-        self.tcp.call(&mut self.context, now, id, |connection| connection.receive_bytes(now, max))
+        self.tcp.read(&mut self.context, now, id, |connection| connection.receive_bytes(now, max))
     }
 
     /// As `tcp_receive`, but the bytes stay.

@@ -157,6 +157,24 @@ impl Tcp {
         answer
     }
 
+    /// Makes a call that takes bytes out of a connection. It changes nothing that others could see but, now and
+    /// then, the window.
+    pub(crate) fn read<R>(
+        &mut self,
+        context: &mut Context,
+        now: Instant,
+        id: SocketId,
+        read: impl FnOnce(&mut Connection) -> R,
+    ) -> R {
+        self.socket(id);
+        let connection = &mut self.tables.sockets[id.index as usize].connection;
+        let answer = read(connection);
+        if connection.may_transmit() || context.trace.is_on() {
+            self.after_input(context, now, id.index);
+        }
+        answer
+    }
+
     /// Makes the last call to a connection: its owner gives it back.
     pub(crate) fn release(
         &mut self,

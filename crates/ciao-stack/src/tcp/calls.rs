@@ -157,8 +157,8 @@ impl Tcp {
         answer
     }
 
-    /// Makes a call that takes bytes out of a connection. It changes nothing that others could see but, now and
-    /// then, the window.
+    /// Makes a call that takes bytes out of a connection. It changes nothing that others could see but, now
+    /// and then, the window.
     pub(crate) fn read<R>(
         &mut self,
         context: &mut Context,

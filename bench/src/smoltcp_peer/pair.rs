@@ -15,6 +15,11 @@ const STREAM_BYTES: usize = 64 << 20;
 /// Bytes of one write and one read.
 const CHUNK_BYTES: usize = 64 << 10;
 
+/// The application's memory lies so far off the start of a page: `rep movsb` of Zen 4 is twenty times
+/// slower when source and destination lie alike in their pages, and large buffers do. Ciao avoids it by
+/// itself; smoltcp is helped here.
+const ASIDE_BYTES: usize = 2048;
+
 struct End {
     device: Device,
     interface: Interface,
@@ -55,19 +60,19 @@ pub fn stream(mtu: usize, buffer_bytes: usize, checksums: Checksums) -> Measure 
         client.poll(start);
         server.poll(start);
     }
-    let source = vec![0x5a; CHUNK_BYTES];
-    let mut sink = vec![0; CHUNK_BYTES];
+    let source = vec![0x5a; CHUNK_BYTES + ASIDE_BYTES];
+    let mut sink = vec![0; CHUNK_BYTES + ASIDE_BYTES];
     Box::new(move || {
         let (mut sent, mut received) = (0, 0);
         let seconds = cpu_seconds(|| {
             while received < STREAM_BYTES {
                 while client.socket().can_send() && sent < STREAM_BYTES {
-                    sent += client.socket().send_slice(&source).expect("established");
+                    sent += client.socket().send_slice(&source[ASIDE_BYTES..]).expect("established");
                 }
                 client.poll(start);
                 server.poll(start);
                 while server.socket().can_recv() {
-                    received += server.socket().recv_slice(&mut sink).expect("established");
+                    received += server.socket().recv_slice(&mut sink[ASIDE_BYTES..]).expect("established");
                 }
             }
         });

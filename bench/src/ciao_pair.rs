@@ -87,19 +87,19 @@ impl Pair {
 
     /// Moves what each host has for the other, once, and fires what is due.
     fn turn(&mut self) -> Instant {
-        self.to_server();
-        self.to_client()
+        self.carry_to_server();
+        self.carry_to_client()
     }
 
     /// Moves what the client has for the server.
-    fn to_server(&mut self) -> Instant {
+    fn carry_to_server(&mut self) -> Instant {
         let now = self.now();
         pass(now, &mut self.client, &mut self.server, &mut self.batch);
         now
     }
 
     /// Moves what the server has for the client.
-    fn to_client(&mut self) -> Instant {
+    fn carry_to_client(&mut self) -> Instant {
         let now = self.now();
         pass(now, &mut self.server, &mut self.client, &mut self.batch);
         now

@@ -88,13 +88,8 @@ fn tests_are_named_by_sentences() {
 }
 
 #[test]
-fn no_path_or_host_of_one_machine_stands_anywhere() {
+fn no_path_of_one_machine_stands_anywhere() {
     assert_none(&words::machine_paths(&TREE));
-}
-
-#[test]
-fn the_repository_speaks_of_the_software_alone() {
-    assert_none(&words::chatter(&TREE));
 }
 
 #[test]

@@ -1,34 +1,16 @@
-//! Which words stand nowhere? Paths and hosts of one machine, and talk about who wrote this and how.
+//! Which words stand nowhere? Paths of one machine.
 
 use crate::{Finding, Tree};
 
 /// The file that must spell them.
 const ITSELF: &str = "crates/ciao-tidy/src/rules/words.rs";
-/// Paths and hosts that exist on one machine alone.
-const MACHINE: [&str; 7] = ["/work/", "/root/", "/tmp/wt", "../shared", "artifactory", ".library/", "/home/"];
-/// Authors and their tools. In small letters, at the start of a word.
-const CHATTER: [&str; 9] = [
-    "claude",
-    "anthropic",
-    "chatgpt",
-    "openai",
-    "copilot",
-    "language model",
-    "co-authored-by",
-    "ai-generated",
-    "as requested",
-];
+/// Where the files of one user lie, in small letters.
+const MACHINE: [&str; 3] = ["/home/", "/root/", "/users/"];
 
 /// Places that only make sense on the machine where they were written.
 #[must_use]
 pub fn machine_paths(tree: &Tree) -> Vec<Finding> {
     search(tree, &MACHINE, "make it relative, or leave it out: it exists on one machine")
-}
-
-/// Talk about authors and tools.
-#[must_use]
-pub fn chatter(tree: &Tree) -> Vec<Finding> {
-    search(tree, &CHATTER, "the repository speaks of the software alone")
 }
 
 fn search(tree: &Tree, words: &[&str], advice: &str) -> Vec<Finding> {
@@ -54,13 +36,8 @@ mod tests {
 
     #[test]
     fn a_machine_path_is_found_and_a_longer_path_with_the_same_end_is_not() {
-        let tree = Tree::planted(&[("a.md", "see /work/x\nsee network/work/y\n")]);
+        let tree = Tree::planted(&[("a.md", "see /home/x\nsee a/home/y\n")]);
         let lines: Vec<usize> = machine_paths(&tree).iter().map(|finding| finding.line).collect();
         assert_eq!(lines, [1]);
-    }
-
-    #[test]
-    fn talk_about_tools_is_found() {
-        assert_eq!(chatter(&Tree::planted(&[("a.sh", "# Co-Authored-By: x")])).len(), 1);
     }
 }

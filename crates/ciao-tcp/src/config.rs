@@ -112,6 +112,8 @@ pub struct SocketOptions {
     pub user_timeout: Option<Duration>,
     /// Send RST instead of FIN when closed (linger with time zero). Off.
     pub zero_linger: bool,
+    /// Instead of [`Config::congestion_control`].
+    pub congestion_control: Option<CongestionControl>,
     /// Instead of [`Config::send_buffer_bytes`].
     pub send_buffer_bytes: Option<u32>,
     /// Instead of [`Config::receive_buffer_bytes`]; it decides the window scale, so it counts only before the
@@ -127,6 +129,7 @@ impl SocketOptions {
         keep_alive: None,
         user_timeout: None,
         zero_linger: false,
+        congestion_control: None,
         send_buffer_bytes: None,
         receive_buffer_bytes: None,
     };

@@ -7,13 +7,16 @@
 //! outstanding.
 
 mod cubic;
+mod inform;
 mod reno;
+mod window;
 
 pub use cubic::Cubic;
 pub use reno::Reno;
+use window::{Before, Tenths, Window};
 
 use alloc::boxed::Box;
-use ciao_wire::Instant;
+use ciao_wire::{Instant, SeqNum};
 use core::ops::{Deref, DerefMut};
 use core::time::Duration;
 
@@ -42,19 +45,65 @@ pub enum Limit {
     Other,
 }
 
-/// An acknowledgment of new data, outside recovery.
+/// What recovery was busy with when an acknowledgment came, or became busy with because of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recovering {
+    /// No loss is being repaired.
+    No,
+    /// A loss that acknowledgments showed.
+    Fast,
+    /// A retransmission timeout.
+    Timeout,
+}
+
+/// What one acknowledgment says, after losses were looked for and the round trip was measured.
 #[derive(Clone, Copy, Debug)]
 pub struct AckSample {
     /// When it arrived.
     pub now: Instant,
-    /// Bytes that it acknowledges for the first time, cumulatively or selectively.
+    /// How far it moved SND.UNA.
     pub acked_bytes: u32,
+    /// Bytes that are known to have arrived since it came, cumulatively or selectively, each counted once.
+    pub delivered_bytes: u32,
+    /// Bytes taken for lost since the sample before.
+    pub lost_bytes: u32,
     /// Bytes in flight before it arrived.
+    pub flight_before_bytes: u32,
+    /// Bytes in flight now.
     pub flight_bytes: u32,
     /// What held the sender back.
     pub limited: Limit,
+    /// What is being repaired.
+    pub recovering: Recovering,
+    /// The round trip that this acknowledgment measured.
+    pub rtt: Option<Duration>,
     /// SRTT, when there is one.
     pub srtt: Option<Duration>,
+    /// SND.UNA now.
+    pub una: SeqNum,
+    /// SND.NXT.
+    pub nxt: SeqNum,
+    /// How fast data was delivered, for an algorithm that asked for it.
+    pub rate: Option<RateSample>,
+}
+
+/// How fast the path delivered what one acknowledgment reports, and how much of it the path lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateSample {
+    /// Bytes delivered over `interval`.
+    pub delivered_bytes: u32,
+    /// The longer of the times that sending them and acknowledging them took; zero when neither is known.
+    pub interval: Duration,
+    /// How much had been delivered when the newest segment acknowledged was sent; wraps.
+    pub prior_delivered_bytes: u32,
+    /// How much is delivered now; wraps.
+    pub total_delivered_bytes: u32,
+    /// The sender ran out of data in between: the path may be faster than this.
+    pub limited: Limit,
+    /// Bytes in flight when the newest segment acknowledged had been sent.
+    pub flight_at_send_bytes: u32,
+    /// Bytes taken for lost between then and now.
+    pub lost_bytes: u32,
 }
 
 /// Whether a segment's timer ran out for the first time.
@@ -66,13 +115,37 @@ pub enum Timeout {
     Repeated,
 }
 
-/// An algorithm that turns acknowledgments and losses into a window.
+/// Who says how much may be sent while a loss is repaired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecoveryWindow {
+    /// Proportional rate reduction, down to ssthresh (RFC 9937).
+    Proportional,
+    /// The algorithm itself: its window is true at any time.
+    Algorithm,
+}
+
+/// When segments leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PacingWish {
+    /// As soon as the window lets them; spread out only where a socket asks for it.
+    Indifferent,
+    /// Always spread out: the algorithm steers by its rate.
+    Required,
+}
+
+/// An algorithm that turns acknowledgments and losses into a window and a rate.
 pub trait Congestion {
-    /// New data was acknowledged while not recovering; a full acknowledgment that ends recovery is not such.
+    /// Something was acknowledged, cumulatively or selectively. Called once for each acknowledgment, also
+    /// while a loss is repaired, after `on_loss` or `on_recovery_exit` for the same acknowledgment.
     fn on_ack(&mut self, sample: &AckSample);
 
-    /// A loss was found, or the peer echoed congestion (ECN): recovery begins. Once for each window of data.
+    /// A loss was found: recovery begins. Once for each window of data.
     fn on_loss(&mut self, flight_bytes: u32);
+
+    /// The peer echoed a mark of congestion (RFC 3168). Once for each window of data.
+    fn on_ecn(&mut self, flight_bytes: u32) {
+        self.on_loss(flight_bytes);
+    }
 
     /// All that was outstanding when recovery began is acknowledged, with so many bytes in flight.
     fn on_recovery_exit(&mut self, flight_bytes: u32);
@@ -80,8 +153,11 @@ pub trait Congestion {
     /// The retransmission timer ran out with so many bytes outstanding.
     fn on_timeout(&mut self, flight_bytes: u32, timeout: Timeout);
 
-    /// About to send after nothing was sent for longer than RTO.
-    fn on_idle_restart(&mut self);
+    /// Nothing was lost after all: back to where the last `on_loss` or first `on_timeout` found the window.
+    fn on_undo(&mut self);
+
+    /// About to send after nothing was sent for longer than RTO; `restart_window_bytes` is RW.
+    fn on_idle_restart(&mut self, now: Instant, restart_window_bytes: u32);
 
     /// SMSS has changed, because the path did.
     fn on_segment_size(&mut self, smss: u16);
@@ -91,6 +167,19 @@ pub trait Congestion {
 
     /// ssthresh; `u32::MAX` before the first loss.
     fn slow_start_threshold_bytes(&self) -> u32;
+
+    /// Bytes a second at which it wants to send, when the smoothed round trip is `srtt`.
+    fn pacing_rate_bytes_per_s(&self, srtt: Duration) -> u64;
+
+    /// Whether it depends on that rate being kept.
+    fn pacing_wish(&self) -> PacingWish {
+        PacingWish::Indifferent
+    }
+
+    /// Whether proportional rate reduction governs its recovery.
+    fn recovery_window(&self) -> RecoveryWindow {
+        RecoveryWindow::Proportional
+    }
 }
 
 /// IW, the window that a connection starts with, in bytes, for segments of `smss` bytes of which `segments`
@@ -122,6 +211,15 @@ pub enum Controller {
 }
 
 impl Controller {
+    /// The algorithm that this is.
+    #[must_use]
+    pub fn choice(&self) -> CongestionControl {
+        match self {
+            Self::Reno(_) => CongestionControl::NewReno,
+            Self::Cubic(_) => CongestionControl::Cubic,
+        }
+    }
+
     /// The algorithm `choice` with an initial window.
     // RFC 9293 §3.8.2 MAY-18
     #[must_use]
@@ -153,92 +251,28 @@ impl DerefMut for Controller {
     }
 }
 
-/// What both algorithms have: the two variables, slow start, and what a loss, a timeout and an idle time do
-/// to them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Window {
-    smss: u32,
-    cwnd: u32,
-    ssthresh: u32,
-    initial: u32,
-}
-
-impl Window {
-    fn new(smss: u16, initial_window_bytes: u32) -> Self {
-        Self {
-            smss: smss.max(1).into(),
-            cwnd: initial_window_bytes,
-            ssthresh: u32::MAX,
-            initial: initial_window_bytes,
-        }
-    }
-
-    fn in_slow_start(&self) -> bool {
-        self.cwnd < self.ssthresh
-    }
-
-    /// Slow start: as many bytes more as were acknowledged. Answers the bytes acknowledged beyond ssthresh.
-    ///
-    /// RFC 5681 §3.1 would count one SMSS for an acknowledgment at most. Linux counts all bytes, and so do
-    /// we: one acknowledgment stands for a super-segment of up to 45, and dividing acknowledgments gains
-    /// nothing either way.
-    // RFC 5681 §3.1 5681-3j
-    fn slow_start(&mut self, acked_bytes: u32) -> u32 {
-        let growth = acked_bytes.min(self.ssthresh.saturating_sub(self.cwnd));
-        self.grow(growth);
-        acked_bytes - growth
-    }
-
-    fn grow(&mut self, bytes: u32) {
-        self.cwnd = self.cwnd.saturating_add(bytes).min(WINDOW_MAX_BYTES);
-    }
-
-    /// Recovery begins with a window of ssthresh, `share` (in tenths) of the flight.
-    fn reduce(&mut self, flight_bytes: u32, share: Tenths) {
-        self.ssthresh = self.threshold(flight_bytes, share);
-        self.cwnd = self.ssthresh;
-    }
-
-    /// What is in flight may be far below ssthresh by now; the window opens from there, without a burst.
-    // RFC 6582 §3.2 6582-1
-    fn exit_recovery(&mut self, flight_bytes: u32) {
-        self.cwnd = self.ssthresh.min(flight_bytes.max(self.smss) + self.smss);
-    }
-
-    /// Slow start from one segment.
-    // RFC 5681 §3.1 5681-3e
-    fn time_out(&mut self, flight_bytes: u32, timeout: Timeout, share: Tenths) {
-        if timeout == Timeout::First {
-            self.ssthresh = self.threshold(flight_bytes, share);
-        }
-        self.cwnd = self.smss;
-    }
-
-    /// What the path can bear is no longer known: no more than at the start.
-    // RFC 5681 §4.1 5681-4a
-    fn restart(&mut self) {
-        self.cwnd = self.cwnd.min(self.initial);
-    }
-
-    fn set_segment_size(&mut self, smss: u16) {
-        self.smss = smss.max(1).into();
-        self.cwnd = self.cwnd.max(self.smss);
-        self.ssthresh = self.ssthresh.max(2 * self.smss);
-    }
-
-    fn threshold(&self, flight_bytes: u32, share: Tenths) -> u32 {
-        let share = u64::from(flight_bytes) * u64::from(share.0) / 10;
-        u32::try_from(share).unwrap_or(u32::MAX).max(2 * self.smss)
-    }
-}
-
-/// A part of ten.
-#[derive(Clone, Copy)]
-struct Tenths(u8);
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// An acknowledgment of so many bytes that were sent with a full window, outside of recovery.
+    pub(super) fn ack(acked_bytes: u32) -> AckSample {
+        AckSample {
+            now: Instant::ZERO,
+            acked_bytes,
+            delivered_bytes: acked_bytes,
+            lost_bytes: 0,
+            flight_before_bytes: acked_bytes,
+            flight_bytes: 0,
+            limited: Limit::CongestionWindow,
+            recovering: Recovering::No,
+            rtt: None,
+            srtt: None,
+            una: SeqNum(0),
+            nxt: SeqNum(0),
+            rate: None,
+        }
+    }
 
     // RFC 9293 §3.8.2 MAY-18
     #[test]

@@ -11,7 +11,7 @@
 //! What happens on a segment is in `segment_arrives`, on a timer in `timeouts`, on the way out in `transmit`.
 
 use crate::config::{Config, KeepAlive, SocketOptions};
-use crate::congestion::Controller;
+use crate::congestion::{CongestionControl, Controller};
 use crate::error::{ConnectionError, DropReason};
 use crate::event::Event;
 use crate::reassembly::Reassembly;
@@ -109,6 +109,7 @@ pub(crate) struct Options {
     pub(crate) nodelay: bool,
     pub(crate) quickack: bool,
     pub(crate) zero_linger: bool,
+    pub(crate) congestion_control: CongestionControl,
     pub(crate) send_buffer_bytes: u32,
     pub(crate) receive_buffer_bytes: u32,
     pub(crate) keep_alive: Option<Box<KeepAlive>>,
@@ -123,6 +124,7 @@ impl Options {
             keep_alive,
             user_timeout,
             zero_linger,
+            congestion_control,
             send_buffer_bytes,
             receive_buffer_bytes,
         } = options;
@@ -130,6 +132,7 @@ impl Options {
             nodelay,
             quickack,
             zero_linger,
+            congestion_control: congestion_control.unwrap_or(config.congestion_control),
             send_buffer_bytes: send_buffer_bytes.unwrap_or(config.send_buffer_bytes),
             receive_buffer_bytes: receive_buffer_bytes.unwrap_or(config.receive_buffer_bytes),
             keep_alive: keep_alive.map(Box::new),
@@ -224,6 +227,7 @@ impl Connection {
             nodelay,
             quickack,
             zero_linger,
+            congestion_control,
             send_buffer_bytes,
             receive_buffer_bytes,
             keep_alive,
@@ -235,6 +239,7 @@ impl Connection {
             keep_alive: keep_alive.as_deref().copied(),
             user_timeout: user_timeout.as_deref().copied(),
             zero_linger: *zero_linger,
+            congestion_control: Some(*congestion_control),
             send_buffer_bytes: Some(*send_buffer_bytes),
             receive_buffer_bytes: Some(*receive_buffer_bytes),
         }

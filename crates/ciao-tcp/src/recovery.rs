@@ -5,7 +5,7 @@
 
 pub(crate) mod scoreboard;
 
-use crate::congestion::{AckSample, Controller, Limit, Timeout, initial_window_bytes};
+use crate::congestion::{Limit, Timeout};
 use crate::connection::Connection;
 use crate::segment::{Segment, Transmission};
 use crate::trace::TraceEvent;
@@ -150,40 +150,6 @@ impl Connection {
         self.recovery.retransmit_at_once = true;
         self.sent.mark_all_lost();
         self.trace.record(|| TraceEvent::Recovery(Some(point)));
-        self.record_congestion();
-    }
-
-    /// The peer acknowledged `acked_bytes` new bytes while `flight_bytes` were in flight.
-    pub(crate) fn grow_congestion_window(&mut self, now: Instant, acked_bytes: u32, flight_bytes: u32) {
-        if matches!(self.recovery.phase, Phase::Fast { .. }) || acked_bytes == 0 {
-            return;
-        }
-        let before = self.congestion.window_bytes();
-        let limited = self.recovery.limit;
-        let srtt = self.rtt.srtt();
-        self.congestion.on_ack(&AckSample { now, acked_bytes, flight_bytes, limited, srtt });
-        if before != self.congestion.window_bytes() {
-            self.record_congestion();
-        }
-    }
-
-    pub(crate) fn record_congestion(&mut self) {
-        let (cwnd_bytes, ssthresh_bytes) =
-            (self.congestion.window_bytes(), self.congestion.slow_start_threshold_bytes());
-        let flight_bytes = self.sent.in_flight();
-        self.trace.record(|| TraceEvent::Congestion { cwnd_bytes, ssthresh_bytes, flight_bytes });
-    }
-
-    /// The path begins with a window of its own, once the size of its segments is known.
-    // RFC 5681 §3.1 5681-3b, 5681-3c; RFC 6298 §5 6298-5c
-    pub(crate) fn start_congestion_control(&mut self) {
-        let smss = self.effective_mss();
-        let segments = self.config.initial_window_segments;
-        let initial = initial_window_bytes(smss, segments, self.recovery.syn_retransmissions);
-        self.congestion = Controller::new(self.config.congestion_control, smss, initial);
-        if self.recovery.syn_retransmissions > 0 {
-            self.rtt.syn_was_retransmitted();
-        }
         self.record_congestion();
     }
 }

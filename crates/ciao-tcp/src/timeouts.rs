@@ -1,5 +1,6 @@
 //! Timeouts (RFC 9293 §3.10.8): what happens when a timer fires.
 
+use crate::congestion::initial_window_bytes;
 use crate::connection::{Connection, Raise};
 use crate::error::ConnectionError;
 use crate::segment_arrives::closed::Reset;
@@ -88,7 +89,9 @@ impl Connection {
         let idle = now.since(self.recovery.data_sent_at);
         // The least RTO first: it spares the arithmetic at nearly every write.
         if self.outstanding() == 0 && idle > self.config.rto_min && idle > self.rtt.rto(&self.config) {
-            self.congestion.on_idle_restart();
+            let segments = self.config.initial_window_segments;
+            let restart_window_bytes = initial_window_bytes(self.effective_mss(), segments, 0);
+            self.congestion.on_idle_restart(now, restart_window_bytes);
             self.owed.quick_acks = self.config.quick_acks;
         }
     }

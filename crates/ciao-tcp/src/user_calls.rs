@@ -83,7 +83,7 @@ impl Connection {
             receive_buffer: ReceiveBuffer::new(),
             reassembly: None,
             rtt: RttEstimator::new(),
-            congestion: Controller::new(config.congestion_control, mss, u32::from(mss)),
+            congestion: Controller::new(options.congestion_control, mss, u32::from(mss)),
             recovery: Recovery::new(),
             timers: Timers::new(),
             options,
@@ -260,6 +260,7 @@ impl Connection {
     pub fn set_options(&mut self, now: Instant, options: SocketOptions) {
         let scale = self.rcv.wind_shift;
         self.options = Options::new(&self.config, options);
+        self.switch_congestion_control();
         let largest = u32::from(u16::MAX) << scale;
         self.options.receive_buffer_bytes = self.options.receive_buffer_bytes.min(largest);
         self.owed.keep_alive_probes = 0;

@@ -2,7 +2,7 @@
 //!
 //! Not here: HyStart++ (RFC 9406) and the undoing of a reduction that proves spurious (RFC 9438 §4.9).
 
-use super::{AckSample, Congestion, Limit, Tenths, Timeout, WINDOW_MAX_BYTES, Window};
+use super::{AckSample, Before, Congestion, Limit, Recovering, Tenths, Timeout, WINDOW_MAX_BYTES, Window};
 use ciao_wire::Instant;
 use core::time::Duration;
 
@@ -31,6 +31,17 @@ pub struct Cubic {
     cwnd_prior: u32,
     /// The stage of congestion avoidance, once it has begun.
     epoch: Option<Epoch>,
+    /// For an undo of the last reduction.
+    undo: Undo,
+}
+
+/// What a reduction overwrites.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Undo {
+    before: Before,
+    w_max: u32,
+    cwnd_prior: u32,
+    epoch: Option<Epoch>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +63,8 @@ impl Cubic {
     /// Starts in slow start with a window of `initial_window_bytes`.
     #[must_use]
     pub fn new(smss: u16, initial_window_bytes: u32) -> Self {
-        Self { window: Window::new(smss, initial_window_bytes), w_max: 0, cwnd_prior: 0, epoch: None }
+        let window = Window::new(smss, initial_window_bytes);
+        Self { window, w_max: 0, cwnd_prior: 0, epoch: None, undo: Undo::default() }
     }
 
     /// Congestion avoidance begins: the curve starts at the window there is.
@@ -105,6 +117,8 @@ impl Cubic {
     /// more.
     // RFC 9438 §4.7 9438-4d
     fn remember_maximum(&mut self) {
+        let (before, epoch) = (self.window.before(), self.epoch);
+        self.undo = Undo { before, w_max: self.w_max, cwnd_prior: self.cwnd_prior, epoch };
         let cwnd = self.window.cwnd;
         self.cwnd_prior = cwnd;
         // (1 + β) / 2 = 17 / 20; the window is at most 2^30, so 17 parts of 20 of it cost no precision that
@@ -131,6 +145,9 @@ impl Epoch {
 impl Congestion for Cubic {
     // RFC 9293 §3.8.2 MAY-18
     fn on_ack(&mut self, sample: &AckSample) {
+        if sample.recovering == Recovering::Fast || sample.acked_bytes == 0 {
+            return;
+        }
         if sample.limited == Limit::Other {
             // RFC 9438 §4.2, §5.8 9438-4e
             if let Some(epoch) = &mut self.epoch {
@@ -168,10 +185,17 @@ impl Congestion for Cubic {
         self.window.time_out(flight_bytes, timeout, BETA);
     }
 
+    // RFC 9438 §4.9 9438-4g
+    fn on_undo(&mut self) {
+        let Undo { before, w_max, cwnd_prior, epoch } = self.undo;
+        self.window.undo(before);
+        (self.w_max, self.cwnd_prior, self.epoch) = (w_max, cwnd_prior, epoch);
+    }
+
     // RFC 9438 §5.8 9438-4e
-    fn on_idle_restart(&mut self) {
+    fn on_idle_restart(&mut self, _now: Instant, restart_window_bytes: u32) {
         self.epoch = None;
-        self.window.restart();
+        self.window.restart(restart_window_bytes);
     }
 
     fn on_segment_size(&mut self, smss: u16) {
@@ -184,6 +208,10 @@ impl Congestion for Cubic {
 
     fn slow_start_threshold_bytes(&self) -> u32 {
         self.window.ssthresh
+    }
+
+    fn pacing_rate_bytes_per_s(&self, srtt: Duration) -> u64 {
+        self.window.pacing_rate_bytes_per_s(srtt)
     }
 }
 
@@ -214,13 +242,7 @@ mod tests {
     }
 
     fn ack(now: Instant, srtt: Duration) -> AckSample {
-        AckSample {
-            now,
-            acked_bytes: SMSS,
-            flight_bytes: SMSS,
-            limited: Limit::CongestionWindow,
-            srtt: Some(srtt),
-        }
+        AckSample { now, srtt: Some(srtt), ..super::super::tests::ack(SMSS) }
     }
 
     /// Acknowledges a full window, its segments spread over one round trip.
@@ -382,9 +404,29 @@ mod tests {
         round(&mut limited, later, rtt);
         assert_eq!(limited.window_bytes(), cubic.window_bytes());
 
-        limited.on_idle_restart();
+        limited.on_idle_restart(later, 1000 * SMSS);
         assert_eq!(limited.window_bytes(), cubic.window_bytes(), "IW was larger");
         assert_eq!(limited.epoch, None);
+    }
+
+    // RFC 9438 §4.9 9438-4g
+    #[test]
+    fn a_reduction_without_cause_leaves_no_trace() {
+        let rtt = Duration::from_millis(100);
+        let mut cubic = cubic(100);
+        cubic.on_loss(100 * SMSS);
+        let now = round(&mut cubic, Instant::ZERO, rtt);
+        let before = cubic;
+        cubic.on_loss(80 * SMSS);
+        cubic.on_undo();
+        assert_eq!((cubic.window, cubic.w_max, cubic.epoch), (before.window, before.w_max, before.epoch));
+        cubic.on_timeout(80 * SMSS, Timeout::First);
+        cubic.on_timeout(SMSS, Timeout::Repeated);
+        cubic.on_undo();
+        let mut expected = before;
+        round(&mut cubic, now, rtt);
+        round(&mut expected, now, rtt);
+        assert_eq!((cubic.window, cubic.epoch), (expected.window, expected.epoch));
     }
 
     // RFC 9438 §4.8 9438-4f

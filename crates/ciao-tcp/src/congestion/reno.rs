@@ -1,6 +1,8 @@
 //! NewReno: slow start, congestion avoidance, halving (RFC 5681 §3.1, RFC 6582), counted in bytes (RFC 3465).
 
-use super::{AckSample, Congestion, Limit, Tenths, Timeout, Window};
+use super::{AckSample, Before, Congestion, Limit, Recovering, Tenths, Timeout, Window};
+use ciao_wire::Instant;
+use core::time::Duration;
 
 /// ssthresh after a loss: half of the flight (RFC 5681 §3.1, equation 4).
 const SHARE: Tenths = Tenths(5);
@@ -11,13 +13,15 @@ pub struct Reno {
     window: Window,
     /// Bytes acknowledged in congestion avoidance since the window grew last.
     acked_bytes: u32,
+    /// For an undo of the last reduction.
+    before: Before,
 }
 
 impl Reno {
     /// Starts in slow start with a window of `initial_window_bytes`.
     #[must_use]
     pub fn new(smss: u16, initial_window_bytes: u32) -> Self {
-        Self { window: Window::new(smss, initial_window_bytes), acked_bytes: 0 }
+        Self { window: Window::new(smss, initial_window_bytes), acked_bytes: 0, before: Before::default() }
     }
 }
 
@@ -25,7 +29,7 @@ impl Congestion for Reno {
     // RFC 5681 §3.1 5681-3d, 5681-3j
     // RFC 9293 §3.8.2 MUST-19
     fn on_ack(&mut self, sample: &AckSample) {
-        if sample.limited == Limit::Other {
+        if sample.recovering == Recovering::Fast || sample.limited == Limit::Other {
             // A window that was not used says nothing about a larger one (RFC 9438 §5.8, RFC 7661).
             return;
         }
@@ -41,6 +45,7 @@ impl Congestion for Reno {
     }
 
     fn on_loss(&mut self, flight_bytes: u32) {
+        self.before = self.window.before();
         self.window.reduce(flight_bytes, SHARE);
         self.acked_bytes = 0;
     }
@@ -53,12 +58,19 @@ impl Congestion for Reno {
 
     // RFC 5681 §3.1 5681-3e
     fn on_timeout(&mut self, flight_bytes: u32, timeout: Timeout) {
+        if timeout == Timeout::First {
+            self.before = self.window.before();
+        }
         self.window.time_out(flight_bytes, timeout, SHARE);
         self.acked_bytes = 0;
     }
 
-    fn on_idle_restart(&mut self) {
-        self.window.restart();
+    fn on_undo(&mut self) {
+        self.window.undo(self.before);
+    }
+
+    fn on_idle_restart(&mut self, _now: Instant, restart_window_bytes: u32) {
+        self.window.restart(restart_window_bytes);
         self.acked_bytes = 0;
     }
 
@@ -73,28 +85,22 @@ impl Congestion for Reno {
     fn slow_start_threshold_bytes(&self) -> u32 {
         self.window.ssthresh
     }
+
+    fn pacing_rate_bytes_per_s(&self, srtt: Duration) -> u64 {
+        self.window.pacing_rate_bytes_per_s(srtt)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::ack;
     use super::*;
-    use ciao_wire::Instant;
     use proptest::prelude::*;
 
     const SMSS: u32 = 1000;
 
     fn reno() -> Reno {
         Reno::new(1000, 10 * SMSS)
-    }
-
-    fn ack(acked_bytes: u32) -> AckSample {
-        AckSample {
-            now: Instant::ZERO,
-            acked_bytes,
-            flight_bytes: acked_bytes,
-            limited: Limit::CongestionWindow,
-            srtt: None,
-        }
     }
 
     /// A round trip in which each segment of a full window is acknowledged.
@@ -156,10 +162,10 @@ mod tests {
     fn an_idle_time_takes_the_window_back_to_the_start_but_never_up() {
         let mut reno = reno();
         round(&mut reno);
-        reno.on_idle_restart();
+        reno.on_idle_restart(Instant::ZERO, 10 * SMSS);
         assert_eq!(reno.window_bytes(), 10 * SMSS);
         reno.on_timeout(4 * SMSS, Timeout::First);
-        reno.on_idle_restart();
+        reno.on_idle_restart(Instant::ZERO, 10 * SMSS);
         assert_eq!(reno.window_bytes(), SMSS);
     }
 

@@ -10,6 +10,7 @@ use crate::timers::Timer;
 use crate::trace::TraceEvent;
 use crate::variables::Fin;
 use ciao_wire::{Instant, SeqNum};
+use core::time::Duration;
 
 impl Connection {
     pub(crate) fn check_ack(&mut self, now: Instant, segment: &Segment) -> Verdict {
@@ -43,11 +44,13 @@ impl Connection {
 
     fn take_acknowledgment(&mut self, now: Instant, segment: &Segment) {
         let ack = segment.header.ack;
+        let before = self.progress_so_far();
         let sacked = self.take_sack_blocks(segment);
+        let mut rtt = None;
         let window_before = self.snd.wnd;
         let may_update_window = self.window_is_newer(segment);
         if ack.after(self.snd.una) {
-            self.acknowledge_up_to(now, ack);
+            rtt = self.acknowledge_up_to(now, ack);
             self.recover_on_progress(ack);
         } else if ack == self.snd.una {
             let window_moved = may_update_window && self.scaled_window(segment) != window_before;
@@ -57,14 +60,13 @@ impl Connection {
             self.take_window(segment);
         }
         self.detect_losses(sacked);
+        self.inform_congestion_control(now, &before, rtt);
         self.own_fin_acknowledged(now);
         self.consider_writable();
     }
 
-    /// Moves SND.UNA: frees the buffer, measures the round trip, grows the congestion window and restarts the
-    /// timers.
-    pub(crate) fn acknowledge_up_to(&mut self, now: Instant, ack: SeqNum) {
-        let (flight_before, sacked_before) = (self.sent.in_flight(), self.sent.sacked());
+    /// Moves SND.UNA: frees the buffer, measures the round trip, which it answers, and restarts the timers.
+    pub(crate) fn acknowledge_up_to(&mut self, now: Instant, ack: SeqNum) -> Option<Duration> {
         let buffer_start = self.send_buffer_start();
         let data = ack.earliest(self.send_buffer_end());
         if data.after(buffer_start) {
@@ -73,23 +75,19 @@ impl Connection {
         if self.fin == Fin::Sent && ack == self.snd.nxt {
             self.fin = Fin::Acknowledged;
         }
-        let acked = ack.since(self.snd.una);
         let sent_at = self.sent.acknowledge(ack);
         self.snd.una = ack;
-        if let Some(sent_at) = sent_at {
-            self.sample_round_trip(now, sent_at);
-        }
-        if !self.is_opening() {
-            let newly = acked.saturating_sub(sacked_before.saturating_sub(self.sent.sacked()));
-            self.grow_congestion_window(now, newly, flight_before);
+        let rtt = sent_at.map(|sent_at| now.since(sent_at));
+        if let Some(rtt) = rtt {
+            self.sample_round_trip(rtt);
         }
         self.progress(now);
+        rtt
     }
 
     // RFC 6298 §3 6298-3b: each acknowledgment of a range sent once gives a sample. RFC 7323 §4.1 7323-4b:
     // one that acknowledges nothing new gives none
-    fn sample_round_trip(&mut self, now: Instant, sent_at: Instant) {
-        let rtt = now.since(sent_at);
+    fn sample_round_trip(&mut self, rtt: Duration) {
         self.rtt.sample(rtt);
         let (estimator, config) = (&self.rtt, &self.config);
         self.trace.record(|| TraceEvent::RttSampled {

@@ -68,9 +68,12 @@ fn on_connection(
     result: Option<&str>,
 ) -> Result<(), String> {
     match *call {
-        Call::Write(len) => {
+        Call::Write(len) | Call::WriteUrgent(len) => {
             let data: Vec<u8> = (0..len).map(|at| pattern(streams.written + 1 + at as u32)).collect();
-            let answer = connection.send(now, &data);
+            let answer = match call {
+                Call::WriteUrgent(_) => connection.send_urgent(now, &data),
+                _ => connection.send(now, &data),
+            };
             streams.written += *answer.as_ref().unwrap_or(&0) as u32;
             same_result(&answer, len, result)
         }

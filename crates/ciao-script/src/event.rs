@@ -77,6 +77,8 @@ pub enum Call {
     Accept,
     /// SEND of so many bytes.
     Write(usize),
+    /// SEND of so many bytes that are urgent.
+    WriteUrgent(usize),
     /// RECEIVE of at most so many bytes.
     Read(usize),
     /// RECEIVE of at most so many bytes, which stay.

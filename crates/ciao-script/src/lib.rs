@@ -36,9 +36,9 @@
 //!   not compared, and
 //!   `<...>` stands for any options. A segment that the script does not expect is a failure.
 //! * `< icmp KIND [START]`: an ICMP error about the segment that began at START.
-//! * Calls: `connect`, `listen`, `accept`, `write N`, `read N`, `peek N`, `shutdown`, `close`, `abort`, `set
-//!   OPTION VALUES`. After `=` stands
-//!   what is answered, if it is not N: `read 10 = 0`, `write 10 = Closed`.
+//! * Calls: `connect`, `listen`, `accept`, `write N`, `write_urgent N`, `read N`, `peek N`, `shutdown`,
+//!   `close`, `abort`, `set OPTION VALUES`. After `=` stands what is answered, if it is not N: `read 10 = 0`,
+//!   `write 10 = Closed`.
 //! * Checks: `state NAME`, `error NAME` or `no error`, `event NAME` or `no event NAME`, `dropped REASON`,
 //!   `why TEXT`, and the numbers of
 //!   [`calls`]: `cwnd N`, `ssthresh N`, `rto SECONDS`, `srtt SECONDS`, `received N`, `urgent N`.

@@ -168,6 +168,7 @@ fn parse_call(text: &str) -> Result<Action, String> {
         "listen" => Call::Listen,
         "accept" => Call::Accept,
         "write" => Call::Write(parse_number(arguments)?),
+        "write_urgent" => Call::WriteUrgent(parse_number(arguments)?),
         "read" => Call::Read(parse_number(arguments)?),
         "peek" => Call::Peek(parse_number(arguments)?),
         "shutdown" => Call::Shutdown,

@@ -203,6 +203,26 @@ impl Host {
         self.tcp.call(&mut self.context, now, id, |connection| connection.send(now, bytes))
     }
 
+    /// SEND of urgent data: takes what fits of `bytes`, by copying, and points the peer to their end.
+    ///
+    /// # Errors
+    /// [`SendError`].
+    ///
+    /// # Panics
+    /// When the socket was given back.
+    pub fn tcp_send_urgent(&mut self, now: Instant, id: SocketId, bytes: &[u8]) -> Result<usize, SendError> {
+        self.tcp.call(&mut self.context, now, id, |connection| connection.send_urgent(now, bytes))
+    }
+
+    /// How many of the bytes that wait, or are still to come, lie before the end of the peer's urgent data.
+    ///
+    /// # Panics
+    /// When the socket was given back.
+    #[must_use]
+    pub fn tcp_urgent_len(&self, id: SocketId) -> u32 {
+        self.tcp.connection(id).urgent_len()
+    }
+
     /// SEND: takes what fits from the front of `bytes`, without copying.
     ///
     /// # Errors

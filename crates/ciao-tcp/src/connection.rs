@@ -10,7 +10,7 @@
 //!
 //! What happens on a segment is in `segment_arrives`, on a timer in `timeouts`, on the way out in `transmit`.
 
-use crate::config::{Config, KeepAlive, SocketOptions};
+use crate::config::{Config, SocketOptions};
 use crate::congestion::{CongestionControl, Controller};
 use crate::error::{ConnectionError, DropReason};
 use crate::event::Event;
@@ -20,6 +20,7 @@ use crate::recovery::Recovery;
 use crate::rtt::RttEstimator;
 use crate::segment::Segment;
 use crate::segment_arrives::Verdict;
+use crate::seldom::Seldom;
 use crate::send_buffer::SendBuffer;
 use crate::sent::Sent;
 use crate::state::{Cause, TcpState, next_state};
@@ -33,7 +34,6 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use ciao_wire::{Instant, SeqNum};
 use core::panic::Location;
-use core::time::Duration;
 
 /// What distinguishes one connection from another when it begins; the host knows these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +81,7 @@ pub struct Connection {
     pub(crate) recovery: Recovery,
     pub(crate) timers: Timers,
     pub(crate) options: Options,
+    pub(crate) seldom: Option<Box<Seldom>>,
     pub(crate) owed: Owed,
     pub(crate) error: Option<ConnectionError>,
     pub(crate) events: Events,
@@ -112,8 +113,6 @@ pub(crate) struct Options {
     pub(crate) congestion_control: CongestionControl,
     pub(crate) send_buffer_bytes: u32,
     pub(crate) receive_buffer_bytes: u32,
-    pub(crate) keep_alive: Option<Box<KeepAlive>>,
-    pub(crate) user_timeout: Option<Box<Duration>>,
 }
 
 impl Options {
@@ -121,8 +120,9 @@ impl Options {
         let SocketOptions {
             nodelay,
             quickack,
-            keep_alive,
-            user_timeout,
+            // In `Seldom`.
+            keep_alive: _,
+            user_timeout: _,
             zero_linger,
             congestion_control,
             send_buffer_bytes,
@@ -135,8 +135,6 @@ impl Options {
             congestion_control: congestion_control.unwrap_or(config.congestion_control),
             send_buffer_bytes: send_buffer_bytes.unwrap_or(config.send_buffer_bytes),
             receive_buffer_bytes: receive_buffer_bytes.unwrap_or(config.receive_buffer_bytes),
-            keep_alive: keep_alive.map(Box::new),
-            user_timeout: user_timeout.map(Box::new),
         }
     }
 }
@@ -230,14 +228,12 @@ impl Connection {
             congestion_control,
             send_buffer_bytes,
             receive_buffer_bytes,
-            keep_alive,
-            user_timeout,
         } = &self.options;
         SocketOptions {
             nodelay: *nodelay,
             quickack: *quickack,
-            keep_alive: keep_alive.as_deref().copied(),
-            user_timeout: user_timeout.as_deref().copied(),
+            keep_alive: self.keep_alive(),
+            user_timeout: self.user_timeout(),
             zero_linger: *zero_linger,
             congestion_control: Some(*congestion_control),
             send_buffer_bytes: Some(*send_buffer_bytes),

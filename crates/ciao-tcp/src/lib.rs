@@ -16,6 +16,7 @@
 //! | What is sent now, or what do we wait for? | [`transmit`] |
 //! | What was sent, how often, and what became of it? | `sent` |
 //! | Which bytes wait? | `send_buffer`, `receive_buffer`, `reassembly`, `coalesce` |
+//! | Which state do only few connections have? | `seldom` |
 //! | Which window do we offer? | `receive_window` |
 //! | How long is a round trip, and when do we retransmit? | [`rtt`], `recovery` |
 //! | How much may be in flight? | [`congestion`] |
@@ -46,6 +47,7 @@ mod recovery;
 pub mod rtt;
 pub mod segment;
 mod segment_arrives;
+mod seldom;
 mod send_buffer;
 mod sent;
 pub mod state;

@@ -72,8 +72,8 @@ impl Connection {
 
     /// The time that may pass without progress begins anew.
     pub(crate) fn restart_user_timeout(&mut self, now: Instant) {
-        let limit = match &self.options.user_timeout {
-            Some(limit) => Some(**limit),
+        let limit = match self.user_timeout() {
+            Some(limit) => Some(limit),
             None if self.is_opening() => self.config.r2_syn,
             None => self.config.r2,
         };

@@ -9,6 +9,7 @@ pub(crate) mod keep_alive;
 pub(crate) mod new_data;
 pub(crate) mod persist;
 pub(crate) mod segmenter;
+pub(crate) mod urgent;
 
 use crate::config::Config;
 use crate::congestion::Limit;

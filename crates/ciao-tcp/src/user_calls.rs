@@ -9,6 +9,7 @@ use crate::receive_buffer::ReceiveBuffer;
 use crate::recovery::Recovery;
 use crate::rtt::RttEstimator;
 use crate::segment_arrives::closed::Reset;
+use crate::seldom::Seldom;
 use crate::send_buffer::SendBuffer;
 use crate::sent::Sent;
 use crate::state::{Cause, TcpState};
@@ -37,6 +38,7 @@ impl Connection {
     pub(crate) fn closed(now: Instant, config: &Arc<Config>, options: SocketOptions, setup: Setup) -> Self {
         let Setup { local_port, remote_port, iss, timestamp_offset, announce_mss, default_mss, tracing } =
             setup;
+        let seldom = Seldom::of(&options);
         let options = Options::new(config, options);
         let mss = default_mss.min(announce_mss);
         let zero = SeqNum(0);
@@ -87,6 +89,7 @@ impl Connection {
             recovery: Recovery::new(),
             timers: Timers::new(),
             options,
+            seldom,
             owed: Owed::new(config),
             error: None,
             events: Events::default(),
@@ -259,6 +262,11 @@ impl Connection {
     // RFC 9293 §3.7.4 MUST-17, §3.8.3 MUST-21, §3.8.4 MUST-24, MUST-27
     pub fn set_options(&mut self, now: Instant, options: SocketOptions) {
         let scale = self.rcv.wind_shift;
+        let send_up = self.seldom.as_ref().and_then(|seldom| seldom.send_up);
+        self.seldom = Seldom::of(&options);
+        if send_up.is_some() {
+            self.seldom_mut().send_up = send_up;
+        }
         self.options = Options::new(&self.config, options);
         self.switch_congestion_control();
         let largest = u32::from(u16::MAX) << scale;

@@ -185,8 +185,11 @@ impl Shard {
         match event {
             // RFC 9293 §3.9.1.8 MUST-47
             HostEvent::Tcp(id, Event::SoftError(error)) => self.waits.tcp(id).soft_error = Some(error),
+            // RFC 9293 §3.8.3 SHLD-9
+            HostEvent::Tcp(id, Event::DeliveryTrouble) => self.waits.tcp(id).delivery_trouble = true,
             HostEvent::Tcp(id, event) => {
-                if matches!(event, Event::Readable | Event::Connected | Event::Closed(_)) {
+                // RFC 9293 §3.8.5 MUST-32: a mark may come before its data
+                if matches!(event, Event::Readable | Event::Urgent | Event::Connected | Event::Closed(_)) {
                     self.wake(Place::TcpRead(id));
                 }
                 if matches!(event, Event::Writable | Event::Connected | Event::Closed(_)) {

@@ -16,6 +16,7 @@ use crate::waiting::Place;
 use bytes::{BufMut, Bytes};
 use ciao_stack::{ConnectionId, IpOptions, SocketId};
 use ciao_tcp::config::SocketOptions;
+use ciao_tcp::error::ReceiveError;
 use ciao_tcp::{ConnectionError, TcpState, Wait};
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -88,6 +89,16 @@ impl TcpStream {
     /// When the stack has ended.
     pub fn take_soft_error(&self) -> io::Result<Option<ConnectionError>> {
         self.ask(|shard| shard.waits.tcp(self.id).soft_error.take())
+    }
+
+    /// True, once, when retransmissions have gone unanswered for a while (R1): the path has trouble, and the
+    /// connection goes on trying until its user timeout (R2).
+    ///
+    /// # Errors
+    /// When the stack has ended.
+    // RFC 9293 §3.8.3 SHLD-9
+    pub fn take_delivery_trouble(&self) -> io::Result<bool> {
+        self.ask(|shard| std::mem::take(&mut shard.waits.tcp(self.id).delivery_trouble))
     }
 
     /// The state of the connection (RFC 9293 §3.3.2); CLOSED when the stack has ended.
@@ -314,6 +325,53 @@ impl TcpStream {
             self.write_bytes(&mut bytes).await?;
         }
         Ok(())
+    }
+
+    /// Waits for room, writes as much of `buf` as fits, and tells the peer that all up to its end is urgent.
+    /// The bytes stay in line with all others. Only old protocols want this (RFC 6093 §5).
+    ///
+    /// # Errors
+    /// As [`Self::write_bytes`].
+    // RFC 9293 §3.8.5 MUST-30
+    pub async fn write_urgent(&self, buf: &[u8]) -> io::Result<usize> {
+        let places = [Place::TcpWrite(self.id)];
+        self.shared
+            .wait_at(&places, |shard, now| {
+                shard.try_send(self.id, |host| host.tcp_send_urgent(now, self.id, buf))
+            })
+            .await
+    }
+
+    /// How many bytes are to be read before the end of the peer's urgent data; zero when there is none, or
+    /// all of it was read.
+    ///
+    /// # Errors
+    /// When the stack has ended.
+    // RFC 9293 §3.8.5 MUST-33
+    pub fn urgent_len(&self) -> io::Result<u32> {
+        self.ask(|shard| shard.host.tcp_urgent_len(self.id))
+    }
+
+    /// Waits until there is urgent data that was not read, and answers as [`Self::urgent_len`]; zero when the
+    /// connection ended before.
+    ///
+    /// # Errors
+    /// When the stack has ended.
+    // RFC 9293 §3.8.5 MUST-32
+    pub async fn urgent(&self) -> io::Result<u32> {
+        self.shared
+            .wait_at(&[Place::TcpRead(self.id)], |shard, _| {
+                if let Err(ended) = shard.check_open() {
+                    return Poll::Ready(Err(ended));
+                }
+                let over =
+                    matches!(shard.host.tcp_peek(self.id, &mut [0]), Ok(0) | Err(ReceiveError::Ended(_)));
+                match shard.host.tcp_urgent_len(self.id) {
+                    0 if !over => Poll::Pending,
+                    len => Poll::Ready(Ok(len)),
+                }
+            })
+            .await
     }
 
     pub(crate) fn poll_write_shared(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {

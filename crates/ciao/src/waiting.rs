@@ -99,6 +99,8 @@ pub(crate) struct TcpEntry {
     pub(crate) linger_s: Option<u32>,
     /// A fault of the network that may pass, which nobody was told of yet.
     pub(crate) soft_error: Option<ConnectionError>,
+    /// R1 was reached, and nobody was told yet.
+    pub(crate) delivery_trouble: bool,
     /// A write found no room; it is worth another attempt only after [`ciao_tcp::Event::Writable`].
     pub(crate) write_blocked: bool,
     /// How the connection ended was told; it is told once, as by SO_ERROR.

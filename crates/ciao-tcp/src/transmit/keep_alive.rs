@@ -12,7 +12,7 @@ impl Connection {
     /// Begins the silence anew.
     // RFC 9293 §3.8.4 MUST-24, MUST-25, MUST-26, MAY-5
     pub(crate) fn restart_keep_alive(&mut self, now: Instant) {
-        match &self.options.keep_alive {
+        match self.keep_alive() {
             Some(keep_alive) if !self.is_opening() && self.state < TcpState::TimeWait => {
                 let at = now + keep_alive.idle;
                 self.set_timer(Timer::KeepAlive, at);
@@ -23,7 +23,7 @@ impl Connection {
 
     /// An acceptable segment came.
     pub(crate) fn heard_from_peer(&mut self, now: Instant) {
-        if self.options.keep_alive.is_some() {
+        if self.keep_alive().is_some() {
             self.owed.keep_alive_probes = 0;
             self.restart_keep_alive(now);
         }
@@ -37,7 +37,7 @@ impl Connection {
     /// The silence has lasted too long: asks, or gives up after enough questions.
     // RFC 9293 §3.8.4 MUST-26, MUST-28, MUST-29
     pub(crate) fn keep_alive_timer_fired(&mut self, now: Instant) {
-        let Some(keep_alive) = self.options.keep_alive.as_deref().copied() else { return };
+        let Some(keep_alive) = self.keep_alive() else { return };
         if self.outstanding() > 0 {
             self.restart_keep_alive(now);
             return;

@@ -88,6 +88,9 @@ impl Connection {
     /// The most payload of one super-segment: at least one segment.
     fn super_segment_limit(&self) -> u32 {
         let mss = u32::from(self.effective_mss());
+        if self.sends_urgently() {
+            return mss;
+        }
         let limit = self.config.max_super_segment_bytes.max(mss);
         limit - limit % mss
     }
@@ -95,7 +98,11 @@ impl Connection {
     /// Nagle: a last part of `tail` bytes may follow what is outstanding only when it is a whole segment.
     // RFC 9293 §3.7.4 SHLD-7, MUST-17; a FIN behind it shows that no more will come
     fn may_send_small(&self, tail: u32) -> bool {
-        tail == 0 || self.options.nodelay || self.outstanding() == 0 || self.fin == Fin::Queued
+        tail == 0
+            || self.options.nodelay
+            || self.outstanding() == 0
+            || self.fin == Fin::Queued
+            || self.sends_urgently()
     }
 
     /// Less than a whole segment could be sent.

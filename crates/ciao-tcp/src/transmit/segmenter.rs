@@ -93,7 +93,7 @@ impl Connection {
 
     /// A segment with an acknowledgment, our window, and the options that every segment carries.
     // RFC 9293 §3.7.1 MUST-65: the MSS option is on SYN segments alone. RFC 9293 §3.8.5 SHLD-13: nothing is
-    // urgent
+    // urgent unless the application has said so
     fn build(
         &mut self,
         now: Instant,
@@ -103,7 +103,7 @@ impl Connection {
     ) -> SegmentOut {
         let sack = self.sack_blocks_now();
         let options = TcpOptions { timestamps: self.timestamps_now(now), sack, ..TcpOptions::default() };
-        let header = TcpHeader {
+        let mut header = TcpHeader {
             source_port: self.local_port,
             destination_port: self.remote_port,
             seq,
@@ -113,6 +113,12 @@ impl Connection {
             urgent: 0,
             options,
         };
+        if self.seldom.is_some()
+            && let Some(pointer) = self.urgent_pointer(seq)
+        {
+            header.flags = header.flags | TcpFlags::URG;
+            header.urgent = pointer;
+        }
         self.acknowledgment_sent();
         SegmentOut { header, payload: Payload::EMPTY, segment_size: 0, transmission }
     }

@@ -25,3 +25,5 @@ mod shutdown;
 mod time;
 #[cfg(test)]
 mod transfer;
+#[cfg(test)]
+mod urgent;

@@ -1,0 +1,51 @@
+//! What few connections need: keep-alive, a user timeout of their own, urgent data to send. It lies in one
+//! box, so that all other connections pay eight bytes for it.
+
+use crate::config::{KeepAlive, SocketOptions};
+use crate::connection::Connection;
+use alloc::boxed::Box;
+use ciao_wire::SeqNum;
+use core::time::Duration;
+
+/// What few connections need.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seldom {
+    pub(crate) keep_alive: Option<KeepAlive>,
+    /// Instead of R2, as the application wants it.
+    pub(crate) user_timeout: Option<Duration>,
+    /// SND.UP: the number behind the urgent data that we send.
+    pub(crate) send_up: Option<SeqNum>,
+}
+
+impl Seldom {
+    /// What `options` ask for; no box when that is nothing.
+    pub(crate) fn of(options: &SocketOptions) -> Option<Box<Self>> {
+        let SocketOptions { keep_alive, user_timeout, .. } = *options;
+        (keep_alive.is_some() || user_timeout.is_some())
+            .then(|| Box::new(Self { keep_alive, user_timeout, ..Self::default() }))
+    }
+}
+
+impl Connection {
+    /// The box, made when there was none. Whoever takes something out again calls `release_seldom`.
+    pub(crate) fn seldom_mut(&mut self) -> &mut Seldom {
+        self.seldom.get_or_insert_default()
+    }
+
+    /// Lets go of the box when nothing is in it.
+    pub(crate) fn release_seldom(&mut self) {
+        if self.seldom.as_deref() == Some(&Seldom::default()) {
+            self.seldom = None;
+        }
+    }
+
+    /// When to ask a silent peer, if the application wants that.
+    pub(crate) fn keep_alive(&self) -> Option<KeepAlive> {
+        self.seldom.as_ref()?.keep_alive
+    }
+
+    /// How long data may stay unacknowledged, if the application has said it.
+    pub(crate) fn user_timeout(&self) -> Option<Duration> {
+        self.seldom.as_ref()?.user_timeout
+    }
+}

@@ -5,6 +5,7 @@
 use alloc::sync::Arc;
 use ciao_tcp::Tracing;
 use core::ops::RangeInclusive;
+use core::time::Duration;
 
 /// What a host is told at its start.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub struct HostConfig {
     /// Packets that wait for the driver besides what connections hold back themselves: echo replies, errors,
     /// resets, datagrams. 1,024, as Linux' `txqueuelen`; more are dropped.
     pub max_queued_packets: usize,
+    /// What datagrams in pieces may take.
+    pub reassembly: ReassemblyLimits,
     /// Collect trace records.
     pub trace: Tracing,
 }
@@ -45,7 +48,29 @@ impl Default for HostConfig {
             icmp_errors_per_s: 1_000,
             resets_per_s: 1_000,
             max_queued_packets: 1_024,
+            reassembly: ReassemblyLimits::default(),
             trace: Tracing::Off,
         }
+    }
+}
+
+/// What datagrams that come in pieces may take, all together. One sender gets a quarter of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReassemblyLimits {
+    /// From the first piece that comes to the end of patience (RFC 8200 §4.5 says 60 s, RFC 1122 §3.3.2 60 to
+    /// 120 s). 30 s, as Linux: what has not come by then is lost, and memory is what an attacker wants.
+    pub timeout: Duration,
+    // RFC 1122 §3.3.2 1122-3.3.2a
+    /// Bytes, with what keeping them costs. 1 MiB.
+    pub max_bytes: usize,
+    /// Datagrams. 64.
+    pub max_datagrams: usize,
+    /// Fragments of one datagram. 64: the longest datagram has 45 of an Ethernet's.
+    pub max_fragments: usize,
+}
+
+impl Default for ReassemblyLimits {
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(30), max_bytes: 1 << 20, max_datagrams: 64, max_fragments: 64 }
     }
 }

@@ -8,6 +8,7 @@ use crate::event::HostEvent;
 use crate::ids::{ConnectionId, InterfaceId};
 use crate::interface::Checksums;
 use crate::rate::RateLimit;
+use crate::reassembly::Reassembly;
 use crate::request::IpOptions;
 use crate::routing::{Interfaces, LocalIndex};
 use crate::segmentation::{Envelope, packet};
@@ -49,6 +50,7 @@ pub(crate) struct Context {
     pub(crate) counters: Counters,
     pub(crate) icmp_errors: RateLimit,
     pub(crate) resets: RateLimit,
+    pub(crate) reassembly: Reassembly,
     /// Packets that no connection holds back.
     queue: VecDeque<Outgoing>,
 }
@@ -67,6 +69,7 @@ impl Context {
             interfaces: Interfaces::default(),
             random,
             events: VecDeque::new(),
+            reassembly: Reassembly::default(),
             counters: Counters::default(),
             queue: VecDeque::new(),
         }

@@ -130,8 +130,20 @@ pub enum HostDropReason {
     MalformedIp,
     /// The IPv4 header's checksum is wrong (RFC 1122 §3.2.1.2).
     IpChecksum,
-    /// A fragment of a datagram.
-    Fragment,
+    /// A fragment whose length or place cannot be (RFC 8200 §4.5).
+    MalformedFragment,
+    /// A first fragment that hides a part of the transport header (RFC 3128, RFC 7112).
+    TinyFragment,
+    /// A fragment that overlaps another one; all of its datagram goes (RFC 5722).
+    FragmentOverlap,
+    /// Fragments of one datagram that disagree on congestion (RFC 3168 §5.3).
+    FragmentEcn,
+    /// A datagram in more fragments than are put together.
+    TooManyFragments,
+    /// A datagram in pieces that made room for a newer one, or found none.
+    ReassemblyFull,
+    /// A datagram whose last missing pieces did not come in time (RFC 8200 §4.5).
+    ReassemblyTimeout,
     /// A source route (RFC 7126 §4).
     SourceRoute,
     /// The source address cannot be one (RFC 1122 §3.2.1.3, RFC 9293 §3.9.2.3 MUST-63).
@@ -186,10 +198,16 @@ pub enum HostDropReason {
 
 impl HostDropReason {
     /// All reasons, in the order of the checks.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 34] = [
         Self::MalformedIp,
         Self::IpChecksum,
-        Self::Fragment,
+        Self::MalformedFragment,
+        Self::TinyFragment,
+        Self::FragmentOverlap,
+        Self::FragmentEcn,
+        Self::TooManyFragments,
+        Self::ReassemblyFull,
+        Self::ReassemblyTimeout,
         Self::SourceRoute,
         Self::InvalidSource,
         Self::OwnSource,
@@ -223,7 +241,13 @@ impl HostDropReason {
         match self {
             Self::MalformedIp => "RFC 791 §3.1, RFC 8200 §3",
             Self::IpChecksum => "RFC 1122 §3.2.1.2",
-            Self::Fragment => "fragments are not reassembled",
+            Self::MalformedFragment => "RFC 8200 §4.5",
+            Self::TinyFragment => "RFC 3128 §2, RFC 7112 §5",
+            Self::FragmentOverlap => "RFC 5722 §4",
+            Self::FragmentEcn => "RFC 3168 §5.3",
+            Self::TooManyFragments => "limit `reassembly.max_fragments` of the host",
+            Self::ReassemblyFull => "limits `reassembly` of the host",
+            Self::ReassemblyTimeout => "RFC 1122 §3.3.2, RFC 8200 §4.5",
             Self::SourceRoute => "RFC 7126 §4.3, RFC 5095 §3",
             Self::InvalidSource => "RFC 1122 §3.2.1.3",
             Self::OwnSource => "RFC 1122 §3.2.1.3",
@@ -258,7 +282,13 @@ impl fmt::Display for HostDropReason {
         f.pad(match self {
             Self::MalformedIp => "malformed IP header",
             Self::IpChecksum => "wrong IPv4 header checksum",
-            Self::Fragment => "fragment",
+            Self::MalformedFragment => "malformed fragment",
+            Self::TinyFragment => "first fragment too short",
+            Self::FragmentOverlap => "overlapping fragments",
+            Self::FragmentEcn => "fragments that disagree on congestion",
+            Self::TooManyFragments => "too many fragments",
+            Self::ReassemblyFull => "no room for fragments",
+            Self::ReassemblyTimeout => "fragments missing for too long",
             Self::SourceRoute => "source route",
             Self::InvalidSource => "impossible source address",
             Self::OwnSource => "source is this host",

@@ -9,6 +9,7 @@ use crate::error::{BindError, ConnectError, ListenError, UdpSendError};
 use crate::event::HostEvent;
 use crate::ids::{ConnectionId, InterfaceId, ListenerId, SocketId, UdpId};
 use crate::interface::InterfaceConfig;
+use crate::reassembly;
 use crate::receive::Receiver;
 use crate::request::{ConnectRequest, IpOptions, ListenRequest};
 use crate::tcp::Tcp;
@@ -88,6 +89,7 @@ impl Host {
 
     /// Fires every timer that is due.
     pub fn handle_timeout(&mut self, now: Instant) {
+        reassembly::expire(&mut self.context, now);
         self.tcp.handle_timeout(&mut self.context, now);
     }
 
@@ -115,7 +117,8 @@ impl Host {
     /// When the host wants `handle_timeout`. It may find nothing due then.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.tcp.poll_timeout()
+        let reassembly = self.context.reassembly.next_expiry(&self.context.config.reassembly);
+        self.tcp.poll_timeout().into_iter().chain(reassembly).min()
     }
 
     /// The next event.

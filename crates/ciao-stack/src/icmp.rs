@@ -11,6 +11,7 @@ use bytes::Bytes;
 use ciao_tcp::icmp::IcmpErrorKind;
 use ciao_wire::icmpv4::{self, Icmpv4};
 use ciao_wire::icmpv6::{self, Icmpv6};
+use ciao_wire::ipv6_extensions::Objection;
 use ciao_wire::quote::Quote;
 use ciao_wire::{
     Checksum, Head, Instant, IpHeader, Packet, PacketId, ParseError, Payload, Protocol, ipv4, ipv6,
@@ -21,6 +22,8 @@ use core::net::IpAddr;
 const MAX_ERROR_V4_BYTES: usize = 576;
 /// The longest ICMPv6 error (RFC 4443 §2.4 c).
 const MAX_ERROR_V6_BYTES: usize = 1280;
+/// The code of "time exceeded" for fragments, in both versions (RFC 792, RFC 4443 §3.3).
+const REASSEMBLY_TIME_EXCEEDED: u8 = 1;
 /// Where the next header stands in the fixed IPv6 header.
 const NEXT_HEADER_OFFSET: u32 = 6;
 
@@ -31,6 +34,10 @@ pub(crate) enum Complaint {
     Port,
     /// The transport is unknown.
     Protocol,
+    /// The header says what cannot be followed, IPv6 alone.
+    Header(Objection),
+    /// Fragments did not come in time.
+    ReassemblyTime,
 }
 
 /// What follows from a message.
@@ -205,13 +212,15 @@ pub(crate) fn send_error(
     }
     match (source, datagram.destination()) {
         (IpAddr::V4(_), _) => {
-            let code = match complaint {
-                Complaint::Port => icmpv4::unreachable::PORT,
-                Complaint::Protocol => icmpv4::unreachable::PROTOCOL,
+            let unreachable = |code| Icmpv4::Unreachable { code, next_hop_mtu: 0 };
+            let error = match complaint {
+                Complaint::Port => unreachable(icmpv4::unreachable::PORT),
+                Complaint::Protocol => unreachable(icmpv4::unreachable::PROTOCOL),
+                Complaint::ReassemblyTime => Icmpv4::TimeExceeded { code: REASSEMBLY_TIME_EXCEEDED },
+                Complaint::Header(_) => unreachable!("IPv4 has no extension headers to object to"),
             };
             let body = datagram.quote(MAX_ERROR_V4_BYTES - ipv4::HEADER_BYTES - icmpv4::HEADER_BYTES);
-            let first_bytes = Icmpv4::Unreachable { code, next_hop_mtu: 0 }.emit(&body);
-            answer(context, now, origin, datagram, &first_bytes, body);
+            answer(context, now, origin, datagram, &error.emit(&body), body);
         }
         (IpAddr::V6(source), IpAddr::V6(destination)) => {
             let error = match complaint {
@@ -219,6 +228,10 @@ pub(crate) fn send_error(
                 Complaint::Protocol => {
                     let code = icmpv6::parameter::NEXT_HEADER;
                     Icmpv6::ParameterProblem { code, pointer: NEXT_HEADER_OFFSET }
+                }
+                Complaint::ReassemblyTime => Icmpv6::TimeExceeded { code: REASSEMBLY_TIME_EXCEEDED },
+                Complaint::Header(Objection { code, pointer, .. }) => {
+                    Icmpv6::ParameterProblem { code, pointer: u32::from(pointer) }
                 }
             };
             let body = datagram.quote(MAX_ERROR_V6_BYTES - ipv6::HEADER_BYTES - icmpv6::HEADER_BYTES);
@@ -229,5 +242,7 @@ pub(crate) fn send_error(
     match complaint {
         Complaint::Port => HostDropReason::UdpPortClosed,
         Complaint::Protocol => HostDropReason::UnknownProtocol,
+        Complaint::Header(_) => HostDropReason::MalformedIp,
+        Complaint::ReassemblyTime => HostDropReason::ReassemblyTimeout,
     }
 }

@@ -1,7 +1,8 @@
 //! What is in a received packet, and may it be looked at? The order of the checks.
 //!
-//! Header, source route, destination, source, fragment; then the transport's own header and checksum. Cheap
-//! checks come before those that read the payload. What to do with a good packet is in [`crate::host`].
+//! Header, source route, destination, source; then the transport's own header and checksum. Cheap checks come
+//! before those that read the payload. What to do with a good packet is in [`crate::receive`], with one in
+//! pieces in [`crate::reassembly`].
 
 use crate::error::HostDropReason;
 use crate::ids::InterfaceId;
@@ -50,9 +51,6 @@ pub(crate) fn open(
         // RFC 1122 §3.2.1.3 1122-3.2.1.3b
         Source::Impossible => return Err(HostDropReason::InvalidSource),
         Source::Ours => return Err(HostDropReason::OwnSource),
-    }
-    if ip.is_fragment() {
-        return Err(HostDropReason::Fragment);
     }
     Ok(Opened { ip, ip_len, destination })
 }

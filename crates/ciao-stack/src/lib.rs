@@ -7,6 +7,7 @@
 //! | What is an interface, what does its link do for the host? | [`interface`] |
 //! | Which addresses and routes has the host, which source address does it choose? | `routing` |
 //! | What happens to packets that arrive, and which checks does each pass? | `receive`, `ingress` |
+//! | How does a datagram in fragments become one again, and how is one cut? | `reassembly`, `fragmentation` |
 //! | Which segments become one for TCP, and one segment many packets? | `merge`, `segmentation` |
 //! | Whose is a segment? | `tcp::arrival`, `demux` |
 //! | Where do callers wait, and where old connections? | `tcp::listeners`, `tcp::time_waits` |
@@ -40,6 +41,7 @@ mod keyed;
 mod merge;
 mod ports;
 mod rate;
+mod reassembly;
 mod receive;
 pub mod request;
 mod routing;
@@ -50,7 +52,7 @@ mod udp;
 mod wheel;
 
 pub use ciao_tcp::Tracing;
-pub use config::HostConfig;
+pub use config::{HostConfig, ReassemblyLimits};
 pub use counters::{Counters, Counts};
 pub use error::{BindError, ConnectError, HostDropReason, ListenError, UdpSendError};
 pub use event::HostEvent;

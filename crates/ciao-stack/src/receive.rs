@@ -10,6 +10,7 @@ use crate::icmp::{self, Complaint, Consequence};
 use crate::ids::InterfaceId;
 use crate::ingress::{self, Datagram, Opened};
 use crate::merge::{self, Appended, Template};
+use crate::reassembly;
 use crate::tcp::{Arrival, Tcp};
 use crate::trace::HostTraceEvent;
 use crate::udp::Udp;
@@ -47,6 +48,10 @@ impl Receiver<'_> {
             return self.record(copy);
         }
         let handled = match ingress::open(&mut packet, self.interface, &self.context.interfaces) {
+            Ok(opened) if opened.ip.is_fragment() => {
+                self.interrupt_run(copy);
+                return self.on_fragment(origin, &Datagram { packet, opened });
+            }
             Ok(opened) if opened.ip.protocol() == Protocol::TCP => {
                 let template = Template::of(&packet, &opened);
                 match arrival(origin, &opened, packet) {
@@ -61,6 +66,30 @@ impl Receiver<'_> {
         if let Err(reason) = handled.and_then(|datagram| self.on_datagram(origin, &datagram)) {
             self.context.drop_packet(self.now, origin.packet, reason);
         }
+    }
+
+    /// Puts a fragment beside the others of its datagram, and handles the datagram when it was the last one
+    /// missing.
+    #[cold]
+    fn on_fragment(&mut self, origin: Origin, fragment: &Datagram) {
+        let handled = match reassembly::handle(self.context, self.now, origin, fragment) {
+            Ok(Some(whole)) => self.on_whole(origin, whole),
+            Ok(None) => Ok(()),
+            Err(reason) => Err(reason),
+        };
+        if let Err(reason) = handled {
+            self.context.drop_packet(self.now, origin.packet, reason);
+        }
+    }
+
+    fn on_whole(&mut self, origin: Origin, mut packet: Packet) -> Result<(), HostDropReason> {
+        let opened = ingress::open(&mut packet, self.interface, &self.context.interfaces)?;
+        if opened.ip.protocol() != Protocol::TCP {
+            return self.on_datagram(origin, &Datagram { packet, opened });
+        }
+        let arrival = arrival(origin, &opened, packet)?;
+        self.tcp.handle_segment(self.context, self.now, arrival);
+        Ok(())
     }
 
     /// Merges a segment into the run, or begins another one with it.

@@ -182,6 +182,7 @@ impl IpHeader {
     }
 
     /// True for a piece of a packet that must be put together first.
+    // RFC 6946 §4 6946-1: a whole packet with a fragment header is no piece
     #[must_use]
     #[inline]
     pub fn is_fragment(&self) -> bool {

@@ -12,6 +12,9 @@ pub const MAX_EXTENSIONS: usize = 8;
 /// Options of one extension header that are looked at, padding not counted (RFC 8504 §5.3 names this number).
 pub const MAX_OPTIONS: usize = 8;
 
+/// Bytes of the fragment header.
+pub const FRAGMENT_HEADER_BYTES: usize = 8;
+
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
@@ -34,6 +37,14 @@ pub struct Fragment {
 }
 
 impl Fragment {
+    /// The bytes of the header, before what is called `next_header`.
+    #[must_use]
+    pub fn to_bytes(self, next_header: Protocol) -> [u8; FRAGMENT_HEADER_BYTES] {
+        let [high, low] = (self.offset_bytes & !7 | u16::from(self.more_fragments)).to_be_bytes();
+        let [a, b, c, d] = self.identification.to_be_bytes();
+        [next_header.0, 0, high, low, a, b, c, d]
+    }
+
     fn parse([_, _, offset_high, offset_low, a, b, c, d]: [u8; 8]) -> Self {
         let field = u16::from_be_bytes([offset_high, offset_low]);
         Self {
@@ -75,6 +86,35 @@ pub enum Multicast {
 #[must_use]
 pub fn objection(packet: &[u8]) -> Option<Objection> {
     Extensions::walk(packet).err()?.objection
+}
+
+/// Where a packet's fragment header stands, for whoever takes it out again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FragmentPlace {
+    /// The byte that names it as the next header.
+    pub named_at: usize,
+    /// Its first byte. What the packet's fragments are cut from begins eight bytes later.
+    pub at: usize,
+    /// What follows it.
+    pub next_header: Protocol,
+}
+
+/// Where the fragment header of `packet` stands, when it has one that [`crate::Ipv6Header::parse`] took.
+#[must_use]
+pub fn fragment_place(packet: &[u8]) -> Option<FragmentPlace> {
+    let (mut named_at, mut at) = (NEXT_HEADER_OFFSET, HEADER_BYTES);
+    for _ in 0..MAX_EXTENSIONS {
+        let kind = *packet.get(named_at)?;
+        let start = packet.get(at..at + 8)?;
+        if kind == FRAGMENT {
+            return Some(FragmentPlace { named_at, at, next_header: Protocol(start[0]) });
+        }
+        if !is_extension(kind) {
+            return None;
+        }
+        (named_at, at) = (at, at + usize::from(start[1]) * 8 + 8);
+    }
+    None
 }
 
 /// What the chain of extension headers says.
@@ -315,6 +355,18 @@ mod tests {
         assert_eq!((later.offset_bytes, later.more_fragments), (8, false));
         assert_eq!((protocol, len), (Protocol(DESTINATION_OPTIONS), 48));
         assert!(fragment(0).0.is_atomic());
+    }
+
+    #[test]
+    fn the_fragment_header_is_found_and_written_again() {
+        let header = Fragment { offset_bytes: 1480, more_fragments: true, identification: 0x0102_0304 };
+        let bytes = header.to_bytes(Protocol::UDP);
+        assert_eq!(bytes[0], Protocol::UDP.0);
+        assert_eq!(Fragment::parse(bytes), header);
+        let whole = packet(&[(DESTINATION_OPTIONS, vec![0; 16]), (FRAGMENT, bytes.to_vec())], 17);
+        let place = FragmentPlace { named_at: 40, at: 56, next_header: Protocol::UDP };
+        assert_eq!(fragment_place(&whole), Some(place));
+        assert_eq!(fragment_place(&packet(&[(DESTINATION_OPTIONS, vec![0; 16])], 17)), None);
     }
 
     #[test]

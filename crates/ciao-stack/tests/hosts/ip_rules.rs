@@ -156,14 +156,6 @@ fn a_source_route_is_not_followed_and_other_options_do_no_harm() {
     }
 }
 
-#[test]
-fn a_fragment_is_dropped_with_its_reason() {
-    let mut bytes = tcp_packet(A4, B4, TcpFlags::SYN).to_vec();
-    let (IpHeader::V4(header), _) = IpHeader::parse(&bytes).expect("a packet") else { panic!("version 4") };
-    Ipv4Header { more_fragments: true, dont_fragment: false, ..header }.emit(&mut bytes);
-    drops(Packet::from_bytes(Bytes::from(bytes)), HostDropReason::Fragment);
-}
-
 // RFC 9293 §3.1 MUST-3
 // RFC 1122 §3.2.1.2 1122-3.2.1.2; §3.2.1.1 1122-3.2.1.1
 #[test]

@@ -6,6 +6,8 @@
 //! segment follows from the state; what they answer is theirs.
 
 use crate::options::ScriptOptions;
+use ciao_tcp::isn::Secret;
+use ciao_tcp::syn_cookies::Ends;
 use ciao_tcp::{
     Belief, Config, Connection, DropReason, Event, HalfOpen, HalfOpenAnswer, HalfOpenFate, IcmpError,
     Segment, SegmentOut, Setup, TcpState, TimeWait, TimeWaitAnswer, TraceEvent, Tracing, answer_from_closed,
@@ -22,6 +24,8 @@ pub const REMOTE_PORT: u16 = 8080;
 const ISS: SeqNum = SeqNum(u32::MAX - 3000);
 /// The offset of our timestamp clock.
 const TIMESTAMP_OFFSET: u32 = 0xffff_f000;
+/// What cookies are made with.
+const SECRET: Secret = Secret::new(*b"known to scripts");
 /// More segments than this without time passing: the stack is in a loop.
 const SEGMENTS_AT_ONCE_MAX: usize = 100_000;
 
@@ -173,13 +177,33 @@ impl Endpoint {
     fn in_listen(&mut self, now: Instant, segment: &Segment) {
         let flags = segment.header.flags;
         if flags.ack() && !flags.rst() {
+            if self.options.syn_cookies && !flags.syn() && self.take_cookie(now, segment) {
+                return;
+            }
             self.send(now, answer_from_closed(segment));
+        } else if flags.syn() && !flags.rst() && self.options.syn_cookies {
+            let (setup, socket) = (self.setup(), &self.options.socket);
+            let config = &self.config;
+            let syn_ack = HalfOpen::cookie_syn_ack((now, &SECRET), ends(), config, socket, setup, segment);
+            self.iss = syn_ack.header.seq;
+            self.send(now, Some(syn_ack));
         } else if flags.syn() && !flags.rst() {
             let record = HalfOpen::new(now, &self.config, &self.options.socket, &self.setup(), segment);
             self.record = Record::HalfOpen(record);
         } else {
             self.dropped.push(DropReason::NotForListener);
         }
+    }
+
+    /// Makes a connection of the SYN cookie that `ack` brings back, if it is good.
+    fn take_cookie(&mut self, now: Instant, ack: &Segment) -> bool {
+        let (setup, socket) = (self.setup(), self.options.socket);
+        let record = HalfOpen::from_cookie((now, &SECRET), ends(), &self.config, &socket, setup, ack);
+        let Some(record) = record else { return false };
+        let mut connection = record.establish(&self.config, socket, Tracing::On);
+        connection.handle_segment(now, ack.clone());
+        self.record = Record::Connection(Box::new(connection));
+        true
     }
 
     fn in_syn_received(&mut self, now: Instant, segment: Segment) {
@@ -293,6 +317,11 @@ impl Endpoint {
         }
         self.outbox.push_back(Sent { at, segment: rest });
     }
+}
+
+/// The addresses that cookies are made for; scripts have no others.
+fn ends() -> Ends {
+    (([192, 0, 2, 1], LOCAL_PORT).into(), ([192, 0, 2, 2], REMOTE_PORT).into())
 }
 
 fn segment_size(size: usize) -> u16 {

@@ -17,6 +17,8 @@ pub struct ScriptOptions {
     pub config: Config,
     /// The options that the socket starts with.
     pub socket: SocketOptions,
+    /// The listener keeps no records and answers with SYN cookies.
+    pub syn_cookies: bool,
     /// The MSS that is announced.
     pub announce_mss: u16,
     /// The MSS without an announcement of the peer's.
@@ -30,6 +32,7 @@ impl Default for ScriptOptions {
         Self {
             config: Config::default(),
             socket: SocketOptions::default(),
+            syn_cookies: false,
             announce_mss: 1500 - HEADERS_V4,
             default_mss: 536,
             tolerance: Duration::ZERO,
@@ -57,6 +60,7 @@ impl ScriptOptions {
             "timestamps" => config.timestamps = parse_switch(value)?,
             "sack" => config.sack = parse_switch(value)?,
             "window_scaling" => config.window_scaling = parse_switch(value)?,
+            "syn_cookies" => self.syn_cookies = parse_switch(value)?,
             "nodelay" => self.socket.nodelay = parse_switch(value)?,
             "send_buffer" => config.send_buffer_bytes = parse_number(value)?,
             "receive_buffer" => config.receive_buffer_bytes = parse_number(value)?,

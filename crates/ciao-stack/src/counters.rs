@@ -11,6 +11,12 @@ pub struct Counters {
     pub packets_sent: u64,
     /// Records in TIME-WAIT that made room for others before their time.
     pub time_wait_evicted: u64,
+    /// SYNs that were answered with a SYN cookie.
+    pub syn_cookies_sent: u64,
+    /// SYN cookies that came back and made a connection.
+    pub syn_cookies_accepted: u64,
+    /// ACKs that a listener took for a SYN cookie, and that were forged or too late.
+    pub syn_cookies_refused: u64,
     drops: [u64; HostDropReason::ALL.len()],
 }
 
@@ -20,6 +26,9 @@ impl Default for Counters {
             packets_received: 0,
             packets_sent: 0,
             time_wait_evicted: 0,
+            syn_cookies_sent: 0,
+            syn_cookies_accepted: 0,
+            syn_cookies_refused: 0,
             drops: [0; HostDropReason::ALL.len()],
         }
     }

@@ -59,5 +59,5 @@ pub use event::HostEvent;
 pub use host::Host;
 pub use ids::{ConnectionId, InterfaceId, ListenerId, SocketId, UdpId};
 pub use interface::{Checksums, Cidr, InterfaceConfig, Offload, Route, Segmentation};
-pub use request::{ConnectRequest, IpOptions, ListenRequest, Overflow};
+pub use request::{ConnectRequest, IpOptions, ListenRequest, Overflow, SynCookies};
 pub use trace::{HostTraceEvent, Opening, TraceRecord};

@@ -36,6 +36,8 @@ pub struct ListenRequest {
     pub syn_queue: usize,
     /// What happens when a queue is full.
     pub overflow: Overflow,
+    /// When SYNs are answered without keeping a record.
+    pub syn_cookies: SynCookies,
     /// Options that accepted connections start with.
     pub options: SocketOptions,
     /// What their packets say.
@@ -56,6 +58,7 @@ impl ListenRequest {
             backlog: Self::DEFAULT_BACKLOG,
             syn_queue: Self::DEFAULT_SYN_QUEUE,
             overflow: Overflow::Drop,
+            syn_cookies: SynCookies::WhenFull,
             options: SocketOptions::default(),
             ip: IpOptions::default(),
         }
@@ -70,6 +73,18 @@ pub enum Overflow {
     Drop,
     /// RST: the caller learns at once that it is refused.
     Reset,
+}
+
+/// When a listener answers a SYN without keeping a record of it (RFC 4987 §3.6, [`ciao_tcp::syn_cookies`]).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SynCookies {
+    /// Never: a full SYN queue is an overflow.
+    Off,
+    /// When the SYN queue is full: a flood then costs nothing, and who really calls gets in.
+    #[default]
+    WhenFull,
+    /// Always. No record is ever kept; who loses the SYN-ACK must send the SYN again by itself.
+    Always,
 }
 
 /// What the packets of a connection say to the network (RFC 9293 §3.9.1.9, §3.9.2).

@@ -9,6 +9,7 @@
 mod arrival;
 mod calls;
 mod listeners;
+mod syn_cookies;
 mod tables;
 mod time_waits;
 mod timeouts;

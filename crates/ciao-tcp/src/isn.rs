@@ -49,17 +49,32 @@ pub fn timestamp_offset(secret: &Secret, local: SocketAddr, remote: SocketAddr) 
     offset(secret, Purpose::Timestamp, local, remote)
 }
 
-/// Keeps the two uses of the secret apart: who sees one offset learns nothing of the other.
+/// Keeps the uses of the secret apart: who sees one offset learns nothing of the others.
 #[derive(Clone, Copy)]
-enum Purpose {
+pub(crate) enum Purpose {
     Sequence = 1,
     Timestamp = 2,
+    SynCookie = 3,
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "half of the hash is as good as the whole")]
 fn offset(secret: &Secret, purpose: Purpose, local: SocketAddr, remote: SocketAddr) -> u32 {
+    keyed_hash(secret, purpose, local, remote, &[]) as u32
+}
+
+/// The most that [`keyed_hash`] takes beside the endpoints.
+const MAX_MORE_BYTES: usize = 16;
+
+/// A hash of the endpoints and of `more`, at most 16 bytes, that nobody without the secret can compute.
+pub(crate) fn keyed_hash(
+    secret: &Secret,
+    purpose: Purpose,
+    local: SocketAddr,
+    remote: SocketAddr,
+    more: &[u8],
+) -> u64 {
     // All of it in one piece: feeding the hash piece by piece costs three times as much.
-    let mut bytes = [0; 1 + 2 * (16 + 2)];
+    let mut bytes = [0; 1 + 2 * (16 + 2) + MAX_MORE_BYTES];
     bytes[0] = purpose as u8;
     let mut len = 1;
     let mut push = |piece: &[u8]| {
@@ -73,7 +88,8 @@ fn offset(secret: &Secret, purpose: Purpose, local: SocketAddr, remote: SocketAd
         }
         push(&endpoint.port().to_be_bytes());
     }
-    SipHasher24::new_with_key(&secret.0).hash(&bytes[..len]) as u32
+    push(more);
+    SipHasher24::new_with_key(&secret.0).hash(&bytes[..len])
 }
 
 #[cfg(test)]

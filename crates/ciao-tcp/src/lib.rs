@@ -7,6 +7,7 @@
 //! |---|---|
 //! | Which calls are there? | [`connection`] |
 //! | How does a connection begin when the peer calls? | [`listener`] |
+//! | And when more peers call than can be kept? | [`syn_cookies`] |
 //! | Which moves between states are legal, and for which causes? | [`state`] |
 //! | What do OPEN, SEND, RECEIVE, CLOSE, ABORT and STATUS do? (§3.10.1–6) | `user_calls` |
 //! | What happens when a segment arrives? (§3.10.7) | `segment_arrives` and one file for each check |
@@ -52,6 +53,7 @@ mod send_buffer;
 mod sent;
 pub mod state;
 pub mod stats;
+pub mod syn_cookies;
 pub mod time_wait;
 mod timeouts;
 pub mod timers;

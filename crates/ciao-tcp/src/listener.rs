@@ -4,7 +4,7 @@
 //! A listener has no state of its own beyond its limits; the host keeps one [`HalfOpen`] for each SYN (the
 //! SYN queue) and the connections that are complete (the accept queue). The record answers what can come
 //! before the handshake is complete; with the ACK it becomes a [`Connection`] in SYN-RECEIVED, which handles
-//! that same segment like any other.
+//! that same segment like any other. When there are too many, [`crate::syn_cookies`] do without the record.
 
 use crate::config::{Config, SocketOptions};
 use crate::connection::{Connection, Opening, Setup};
@@ -27,7 +27,7 @@ pub struct HalfOpen {
     irs: SeqNum,
     timestamp_offset: u32,
     /// The peer's timestamp, when it offers the option and so do we.
-    timestamp_recent: Option<u32>,
+    pub(crate) timestamp_recent: Option<u32>,
     sent_at: Instant,
     deadline: Instant,
     receive_buffer_bytes: u32,
@@ -38,12 +38,13 @@ pub struct HalfOpen {
     /// The window of the SYN, not scaled.
     peer_window: u16,
     peer_mss: Option<u16>,
-    peer_shift: Option<u8>,
-    sack: bool,
+    pub(crate) peer_shift: Option<u8>,
+    pub(crate) sack: bool,
+    /// Zero for a record that a SYN cookie has brought back.
     transmissions: u8,
     timeouts: u8,
     /// The SYN-ACK is to be sent.
-    owed: bool,
+    pub(crate) owed: bool,
 }
 
 /// What a segment means to a half-open connection.
@@ -245,10 +246,11 @@ impl Connection {
     fn note_syn_ack(&mut self, sent_at: Instant, transmissions: u8) {
         self.sent.push(self.snd.iss, 1, sent_at);
         self.snd.nxt = self.snd.iss + 1;
-        self.counters.segments_sent = u32::from(transmissions);
+        self.counters.segments_sent = u32::from(transmissions.max(1));
         self.recovery.syn_retransmissions = transmissions.saturating_sub(1);
-        if transmissions > 1 {
-            // RFC 6298 §3 6298-3a: no sample from what was sent twice
+        if transmissions != 1 {
+            // RFC 6298 §3 6298-3a: no sample from what was sent twice, nor from a SYN cookie, of which nobody
+            // noted when it was sent
             self.sent.mark_all_lost();
             self.sent.retransmitted(self.snd.iss, 1, sent_at);
         }

@@ -9,6 +9,7 @@ use crate::icmp::Reported;
 use crate::ids::ConnectionId;
 use crate::ports::Version;
 use crate::request::{IpOptions, Overflow};
+use crate::tcp::listeners::Listener;
 use crate::tcp::tables::{HalfOpenEntry, Owner, Reach};
 use crate::tcp::{Tcp, socket};
 use crate::trace::{HostTraceEvent, Opening};
@@ -41,8 +42,8 @@ impl Tcp {
         let handled = match self.tables.find(&arrival.endpoints) {
             Some(Holder::Connection(index)) => self.for_connection(context, now, index, arrival),
             Some(Holder::HalfOpen(index)) => self.for_half_open(context, now, index, arrival),
-            Some(Holder::TimeWait(index)) => self.for_time_wait(context, now, index, &arrival),
-            None => self.for_listener(context, now, &arrival, None),
+            Some(Holder::TimeWait(index)) => self.for_time_wait(context, now, index, arrival),
+            None => self.for_listener(context, now, arrival, None),
         };
         if let Err(reason) = handled {
             context.drop_packet(now, packet, reason);
@@ -95,7 +96,7 @@ impl Tcp {
             && let answer = wait.handle_segment(now, &context.config.tcp, &arrival.segment)
             && let TimeWaitAnswer::NewSyn { least_iss } = answer
         {
-            return self.for_listener(context, now, &arrival, Some((Holder::Connection(index), least_iss)));
+            return self.for_listener(context, now, arrival, Some((Holder::Connection(index), least_iss)));
         }
         context.trace.attribute(socket.id);
         socket.connection.handle_segment(now, arrival.segment);
@@ -138,33 +139,61 @@ impl Tcp {
         index: u32,
         arrival: Arrival,
     ) -> Result<(), HostDropReason> {
-        let listener = self.listeners.at(self.tables.half_open[index as usize].listener);
-        if !listener.has_room_to_accept() {
-            if listener.overflow == Overflow::Drop {
-                return Err(HostDropReason::AcceptQueueFull);
+        let listener = self.tables.half_open[index as usize].listener;
+        if let Err(reason) = self.check_room_to_accept(context, listener) {
+            if self.listeners.at(listener).overflow == Overflow::Drop {
+                return Err(reason);
             }
             self.drop_half_open(context, now, index, Cause::Aborted);
-            return Err(reset_answer(context, now, &arrival, HostDropReason::AcceptQueueFull));
+            return Err(reset_answer(context, now, &arrival, reason));
+        }
+        let entry = self.take_half_open(index);
+        let new = self.adopt(context, entry);
+        self.tables.succeed(Holder::HalfOpen(index), Holder::Connection(new));
+        self.complete_handshake(context, now, new, arrival.segment);
+        Ok(())
+    }
+
+    /// Whether one more connection may wait to be accepted.
+    pub(crate) fn check_room_to_accept(
+        &self,
+        context: &Context,
+        listener: u32,
+    ) -> Result<(), HostDropReason> {
+        if !self.listeners.at(listener).has_room_to_accept() {
+            return Err(HostDropReason::AcceptQueueFull);
         }
         if self.tables.sockets.len() >= context.config.max_connections {
             return Err(HostDropReason::TooManyConnections);
         }
-        let (options, ip) = (listener.options, listener.ip);
-        let HalfOpenEntry { half_open, id, endpoints, interface, listener, timer: _ } =
-            self.take_half_open(index);
+        Ok(())
+    }
+
+    /// Makes a connection of a half-open record, in SYN-RECEIVED and not yet listed.
+    pub(crate) fn adopt(&mut self, context: &Context, entry: HalfOpenEntry) -> u32 {
+        let HalfOpenEntry { half_open, id, endpoints, interface, listener, timer: _ } = entry;
+        let Listener { options, ip, .. } = *self.listeners.at(listener);
         let connection = half_open.establish(&context.config.tcp, options, context.config.trace);
         let owner = Owner::Listener(listener);
-        let new = self.keep(socket(connection, id, endpoints, (interface, ip), owner));
-        self.tables.succeed(Holder::HalfOpen(index), Holder::Connection(new));
-        let connection = &mut self.tables.sockets[new as usize].connection;
-        connection.handle_segment(now, arrival.segment);
+        self.keep(socket(connection, id, endpoints, (interface, ip), owner))
+    }
+
+    /// Gives a new connection the segment that completes its handshake.
+    pub(crate) fn complete_handshake(
+        &mut self,
+        context: &mut Context,
+        now: Instant,
+        index: u32,
+        segment: Segment,
+    ) {
+        let connection = &mut self.tables.sockets[index as usize].connection;
+        connection.handle_segment(now, segment);
         if connection.state() == TcpState::SynReceived {
             // The record and the connection disagree; nobody would ever hold it.
-            self.abort_unowned(context, now, new);
+            self.abort_unowned(context, now, index);
         } else {
-            self.after_input(context, now, new);
+            self.after_input(context, now, index);
         }
-        Ok(())
     }
 
     // RFC 9293 §3.10.7.4 in TIME-WAIT
@@ -173,7 +202,7 @@ impl Tcp {
         context: &mut Context,
         now: Instant,
         index: u32,
-        arrival: &Arrival,
+        arrival: Arrival,
     ) -> Result<(), HostDropReason> {
         let id = self.tables.time_waits.id(index);
         let mut wait = *self.tables.time_waits.wait(index);
@@ -184,7 +213,7 @@ impl Tcp {
         }
         match answer {
             TimeWaitAnswer::Acknowledge(segment) => {
-                reply(context, now, arrival, segment, id);
+                reply(context, now, &arrival, segment, id);
                 Ok(())
             }
             TimeWaitAnswer::Dropped(reason) => {
@@ -204,7 +233,7 @@ impl Tcp {
         &mut self,
         context: &mut Context,
         now: Instant,
-        arrival: &Arrival,
+        arrival: Arrival,
         predecessor: Option<Predecessor>,
     ) -> Result<(), HostDropReason> {
         let endpoints = arrival.endpoints;
@@ -214,14 +243,14 @@ impl Tcp {
             if predecessor.is_some() {
                 return Err(HostDropReason::TimeWait);
             }
-            return Err(reset_answer(context, now, arrival, HostDropReason::NoConnection));
+            return Err(reset_answer(context, now, &arrival, HostDropReason::NoConnection));
         };
         let flags = arrival.segment.header.flags;
         if flags.rst() {
             return Err(HostDropReason::NotForListener);
         }
         if flags.ack() {
-            return Err(reset_answer(context, now, arrival, HostDropReason::NotForListener));
+            return self.for_cookie(context, now, index, arrival);
         }
         if !flags.syn() {
             return Err(HostDropReason::NotForListener);
@@ -232,10 +261,14 @@ impl Tcp {
             (false, _) => Some(HostDropReason::AcceptQueueFull),
             (true, false) => Some(HostDropReason::SynQueueFull),
         };
+        if predecessor.is_none() && listener.answers_with_cookie(full) {
+            self.send_cookie(context, now, index, &arrival);
+            return Ok(());
+        }
         match (full, listener.overflow) {
-            (None, _) => self.open_half(context, now, index, arrival, predecessor),
+            (None, _) => self.open_half(context, now, index, &arrival, predecessor),
             (Some(reason), Overflow::Drop) => return Err(reason),
-            (Some(reason), Overflow::Reset) => return Err(reset_answer(context, now, arrival, reason)),
+            (Some(reason), Overflow::Reset) => return Err(reset_answer(context, now, &arrival, reason)),
         }
         Ok(())
     }
@@ -258,10 +291,7 @@ impl Tcp {
         let id = self.next_connection();
         context.trace.attribute(id);
         Self::record_opened(context, now, id, endpoints, Opening::Passive);
-        context.trace.record(now, Some(id), None, || {
-            let (from, to) = (TcpState::Listen, TcpState::SynReceived);
-            HostTraceEvent::Tcp(TraceEvent::StateChanged { from, to, cause: Cause::SynReceived })
-        });
+        Self::record_syn_received(context, now, id);
         let options = self.listeners.at(listener).options;
         let half_open = HalfOpen::new(now, &context.config.tcp, &options, &setup, segment);
         let interface = origin.interface;
@@ -272,6 +302,13 @@ impl Tcp {
         self.listeners.at_mut(listener).half_open += 1;
         self.tables.list(Holder::HalfOpen(index));
         self.serve_half_open(context, now, index);
+    }
+
+    pub(crate) fn record_syn_received(context: &mut Context, now: Instant, id: ConnectionId) {
+        context.trace.record(now, Some(id), None, || {
+            let (from, to) = (TcpState::Listen, TcpState::SynReceived);
+            HostTraceEvent::Tcp(TraceEvent::StateChanged { from, to, cause: Cause::SynReceived })
+        });
     }
 
     /// A connection in TIME-WAIT lets a newer one have its endpoints.
@@ -303,7 +340,7 @@ fn record_drop(context: &mut Context, now: Instant, id: Option<ConnectionId>, re
 }
 
 /// Sends `segment` back to where `arrival` came from.
-fn reply(
+pub(crate) fn reply(
     context: &mut Context,
     now: Instant,
     arrival: &Arrival,
@@ -318,7 +355,7 @@ fn reply(
 /// Answers a segment with the RST that it deserves, at a bounded rate, and tells why the segment goes no
 /// further.
 // RFC 9293 §3.5.2
-fn reset_answer(
+pub(crate) fn reset_answer(
     context: &mut Context,
     now: Instant,
     arrival: &Arrival,

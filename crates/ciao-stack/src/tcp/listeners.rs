@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::error::ListenError;
 use crate::ids::ListenerId;
 use crate::ports::{self, Binding, Bindings};
-use crate::request::{IpOptions, ListenRequest, Overflow};
+use crate::request::{IpOptions, ListenRequest, Overflow, SynCookies};
 use crate::wheel::TimerHandle;
 use alloc::collections::VecDeque;
 use ciao_tcp::SocketOptions;
@@ -29,6 +29,9 @@ pub(crate) struct Listener {
     backlog: usize,
     syn_queue: usize,
     pub(crate) overflow: Overflow,
+    pub(crate) syn_cookies: SynCookies,
+    /// Until then a SYN cookie that was sent may come back.
+    pub(crate) cookies_until: Instant,
     pub(crate) options: SocketOptions,
     pub(crate) ip: IpOptions,
     /// Established connections, and when each has waited too long.
@@ -81,6 +84,8 @@ impl Listeners {
             backlog: request.backlog.max(1),
             syn_queue: request.syn_queue.max(1),
             overflow: request.overflow,
+            syn_cookies: request.syn_cookies,
+            cookies_until: Instant::ZERO,
             options: request.options,
             ip: request.ip,
             accept: VecDeque::new(),

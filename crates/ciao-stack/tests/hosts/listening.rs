@@ -3,6 +3,7 @@
 use crate::pair::{A4, B4, B6, Pair, at};
 use ciao_stack::{
     BindError, ConnectError, ConnectRequest, HostDropReason, HostEvent, ListenError, ListenRequest, Overflow,
+    SynCookies,
 };
 use ciao_tcp::{ConnectionError, Event, TcpState};
 use ciao_wire::{IpHeader, Packet, TcpFlags, TcpHeader};
@@ -15,7 +16,9 @@ fn tcp(packet: &Packet) -> TcpHeader {
 }
 
 fn limited(pair: &mut Pair, backlog: usize, syn_queue: usize, overflow: Overflow) -> ciao_stack::ListenerId {
-    let request = ListenRequest { backlog, syn_queue, overflow, ..ListenRequest::at(at(B4, 80)) };
+    let syn_cookies = SynCookies::Off;
+    let request =
+        ListenRequest { backlog, syn_queue, overflow, syn_cookies, ..ListenRequest::at(at(B4, 80)) };
     pair.b.host.tcp_listen(request).expect("the port is free")
 }
 

@@ -7,4 +7,5 @@ mod ip_rules;
 mod listening;
 mod many;
 mod pair;
+mod syn_flood;
 mod tcp_between_hosts;

@@ -1,0 +1,99 @@
+//! When does a listener answer with a SYN cookie, and what becomes of one that comes back? (RFC 4987 §3.6)
+//!
+//! What a cookie holds is decided in `ciao_tcp::syn_cookies`.
+
+use crate::context::Context;
+use crate::demux::{Endpoints, Holder};
+use crate::error::HostDropReason;
+use crate::request::{Overflow, SynCookies};
+use crate::tcp::arrival::{Arrival, reply, reset_answer};
+use crate::tcp::listeners::Listener;
+use crate::tcp::tables::HalfOpenEntry;
+use crate::tcp::{Tcp, local_of};
+use crate::trace::Opening;
+use crate::wheel::TimerHandle;
+use ciao_tcp::HalfOpen;
+use ciao_tcp::syn_cookies::{Ends, LIFETIME};
+use ciao_wire::Instant;
+
+impl Listener {
+    /// Whether a SYN is answered without a record. `full` says which queue has no room. A full accept queue
+    /// is no reason: it would only be found full again when the cookie comes back.
+    // RFC 4987 §3.6 4987-1, 4987-2
+    pub(crate) fn answers_with_cookie(&self, full: Option<HostDropReason>) -> bool {
+        match self.syn_cookies {
+            SynCookies::Off => false,
+            SynCookies::WhenFull => full == Some(HostDropReason::SynQueueFull),
+            SynCookies::Always => full != Some(HostDropReason::AcceptQueueFull),
+        }
+    }
+}
+
+impl Tcp {
+    /// Answers a SYN with a cookie. Nothing is kept but that there may be cookies out.
+    // RFC 4987 §3.6 4987-2
+    pub(crate) fn send_cookie(
+        &mut self,
+        context: &mut Context,
+        now: Instant,
+        listener: u32,
+        arrival: &Arrival,
+    ) {
+        let setup = self.setup(context, now, arrival.origin.interface, &arrival.endpoints);
+        let ends = ends(context, &arrival.endpoints);
+        let Listener { options, cookies_until, .. } = self.listeners.at_mut(listener);
+        *cookies_until = now + LIFETIME;
+        let config = &context.config.tcp;
+        let syn_ack =
+            HalfOpen::cookie_syn_ack((now, &self.secret), ends, config, options, setup, &arrival.segment);
+        context.counters.syn_cookies_sent += 1;
+        reply(context, now, arrival, syn_ack, None);
+    }
+
+    /// An acknowledgment that belongs to no connection has come to a listener: perhaps it brings a cookie
+    /// back. Else, and when the cookie is not good, it is answered as in CLOSED.
+    // RFC 9293 §3.10.7.2 second; RFC 4987 §3.6 4987-2
+    pub(crate) fn for_cookie(
+        &mut self,
+        context: &mut Context,
+        now: Instant,
+        listener: u32,
+        arrival: Arrival,
+    ) -> Result<(), HostDropReason> {
+        let not_for_us = HostDropReason::NotForListener;
+        let Listener { options, cookies_until, overflow, .. } = *self.listeners.at(listener);
+        if now >= cookies_until || arrival.segment.header.flags.syn() {
+            return Err(reset_answer(context, now, &arrival, not_for_us));
+        }
+        let Arrival { origin, endpoints, segment } = &arrival;
+        let setup = self.setup(context, now, origin.interface, endpoints);
+        let (ends, config) = (ends(context, endpoints), &context.config.tcp);
+        let record = HalfOpen::from_cookie((now, &self.secret), ends, config, &options, setup, segment);
+        let Some(half_open) = record else {
+            context.counters.syn_cookies_refused += 1;
+            return Err(reset_answer(context, now, &arrival, not_for_us));
+        };
+        if let Err(reason) = self.check_room_to_accept(context, listener) {
+            return Err(match overflow {
+                Overflow::Drop => reason,
+                Overflow::Reset => reset_answer(context, now, &arrival, reason),
+            });
+        }
+        context.counters.syn_cookies_accepted += 1;
+        let Arrival { origin, endpoints, segment } = arrival;
+        let id = self.next_connection();
+        context.trace.attribute(id);
+        Self::record_opened(context, now, id, &endpoints, Opening::Passive);
+        Self::record_syn_received(context, now, id);
+        let timer = TimerHandle::NONE;
+        let entry = HalfOpenEntry { half_open, id, endpoints, interface: origin.interface, listener, timer };
+        let index = self.adopt(context, entry);
+        self.tables.list(Holder::Connection(index));
+        self.complete_handshake(context, now, index, segment);
+        Ok(())
+    }
+}
+
+fn ends(context: &Context, endpoints: &Endpoints) -> Ends {
+    (local_of(context, endpoints), endpoints.remote())
+}

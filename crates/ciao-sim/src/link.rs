@@ -1,7 +1,7 @@
 //! What does a link do to a packet? Delay, rate, a queue that overflows, and faults by chance or by rule.
 
 use crate::random::Random;
-use crate::script::{Fate, Rule, Script};
+use crate::script::{Fate, PacketKind, Rule, Script};
 use bytes::Bytes;
 use ciao_wire::{Instant, Packet};
 use std::time::Duration;
@@ -20,8 +20,17 @@ pub struct LinkConfig {
     pub queue_bytes: u64,
     /// Longest packet; longer ones are dropped without a word. 1500.
     pub mtu: usize,
+    /// Up to so much is added to the delay of each packet, by chance; none overtakes another by it. 0.
+    pub jitter: Duration,
+    /// The packets that chance may harm. The n-th of them has the same fate in every run of a seed, whatever
+    /// else is sent. [`PacketKind::Any`].
+    pub chance: PacketKind,
     /// Packets in a million that are lost. 0.
     pub loss_ppm: u32,
+    /// Packets in a million with which a burst of losses begins (Gilbert's model of a channel). 0.
+    pub burst_ppm: u32,
+    /// Mean number of packets in a burst, 1 or more. 10.
+    pub burst_packets: u32,
     /// Packets in a million that arrive [`LinkConfig::reorder_delay`] late. 0.
     pub reorder_ppm: u32,
     /// How late. 15 ms.
@@ -43,7 +52,11 @@ impl Default for LinkConfig {
             bandwidth_bits_per_s: None,
             queue_bytes: 256 * 1024,
             mtu: 1500,
+            jitter: Duration::ZERO,
+            chance: PacketKind::Any,
             loss_ppm: 0,
+            burst_ppm: 0,
+            burst_packets: 10,
             reorder_ppm: 0,
             reorder_delay: Duration::from_millis(15),
             duplicate_ppm: 0,
@@ -80,12 +93,24 @@ pub(crate) struct Link {
     script: Script,
     /// When the last packet taken has left the sender.
     free_at: Instant,
+    /// When the last packet arrives that is not late.
+    last_arrival: Instant,
+    burst_state: Burst,
     /// One stream a fault, so that switching one on leaves the others where they were.
+    jitter: Random,
     loss: Random,
+    burst: Random,
     reorder: Random,
     duplicate: Random,
     corrupt: Random,
     pub(crate) counts: LinkCounts,
+}
+
+/// Whether everything is being lost just now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Burst {
+    Off,
+    On,
 }
 
 impl Link {
@@ -95,7 +120,11 @@ impl Link {
             script: Script::new(&config.rules),
             config,
             free_at: Instant::ZERO,
+            last_arrival: Instant::ZERO,
+            burst_state: Burst::Off,
+            jitter: stream("jitter"),
             loss: stream("loss"),
+            burst: stream("burst"),
             reorder: stream("reorder"),
             duplicate: stream("duplicate"),
             corrupt: stream("corrupt"),
@@ -117,8 +146,9 @@ impl Link {
     pub(crate) fn transmit(&mut self, now: Instant, packet: Packet, mut arrive: impl FnMut(Instant, Packet)) {
         self.counts.offered += 1;
         let rule = self.script.fate(&packet);
-        let fate = self.fate(rule);
-        let corrupted = self.corrupt.chance(self.config.corrupt_ppm) && rule.is_none();
+        let by_chance = if self.config.chance.fits(&packet) { self.chance() } else { Chance::HARMLESS };
+        let fate = rule.unwrap_or(by_chance.fate);
+        let corrupted = by_chance.corrupted && rule.is_none();
         if packet.len() > self.config.mtu {
             self.counts.too_long += 1;
             return;
@@ -128,7 +158,7 @@ impl Link {
             return;
         };
         let packet = if corrupted { self.flip_a_bit(&packet) } else { packet };
-        let at = departure + self.config.delay;
+        let at = self.arrival(departure);
         match fate {
             Fate::Deliver => arrive(at, packet),
             Fate::Drop => self.counts.lost += 1,
@@ -144,12 +174,13 @@ impl Link {
         }
     }
 
-    /// Chance, unless a rule decides. All streams are drawn from for every packet.
-    fn fate(&mut self, rule: Option<Fate>) -> Fate {
-        let lost = self.loss.chance(self.config.loss_ppm);
+    /// What chance does to a packet. All streams are drawn from for every packet that chance may harm.
+    fn chance(&mut self) -> Chance {
+        let lost = self.loss.chance(self.config.loss_ppm) | self.in_burst();
         let late = self.reorder.chance(self.config.reorder_ppm);
         let doubled = self.duplicate.chance(self.config.duplicate_ppm);
-        rule.unwrap_or(if lost {
+        let corrupted = self.corrupt.chance(self.config.corrupt_ppm);
+        let fate = if lost {
             Fate::Drop
         } else if late {
             Fate::Delay { by: self.config.reorder_delay }
@@ -157,7 +188,31 @@ impl Link {
             Fate::Duplicate { after: self.config.duplicate_delay }
         } else {
             Fate::Deliver
-        })
+        };
+        Chance { fate, corrupted }
+    }
+
+    /// Whether a burst of losses takes this packet; it may begin with it, and end behind it.
+    fn in_burst(&mut self) -> bool {
+        let ppm = match self.burst_state {
+            Burst::Off => self.config.burst_ppm,
+            Burst::On => 1_000_000 - 1_000_000 / self.config.burst_packets.max(1),
+        };
+        let goes_on = self.burst.chance(ppm);
+        self.burst_state = if goes_on { Burst::On } else { Burst::Off };
+        goes_on
+    }
+
+    /// When a packet that left at `departure` arrives, if it is not late.
+    fn arrival(&mut self, departure: Instant) -> Instant {
+        let jitter_nanos = u64::try_from(self.config.jitter.as_nanos()).unwrap_or(u64::MAX);
+        let jitter = Duration::from_nanos(self.jitter.within(0..=jitter_nanos));
+        let at = departure + self.config.delay + jitter;
+        if jitter_nanos > 0 {
+            self.last_arrival = self.last_arrival.max(at);
+            return self.last_arrival;
+        }
+        at
     }
 
     /// When the last bit of a packet has left, or nothing when the queue has no room for it.
@@ -190,10 +245,19 @@ impl Link {
     }
 }
 
+/// What chance does to a packet.
+struct Chance {
+    fate: Fate,
+    corrupted: bool,
+}
+
+impl Chance {
+    const HARMLESS: Self = Self { fate: Fate::Deliver, corrupted: false };
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::script::PacketKind;
 
     fn arrivals(config: LinkConfig, sent: &[(u64, usize)]) -> (Vec<(u64, usize)>, LinkCounts) {
         let mut link = Link::new(config, 1, "test");
@@ -255,6 +319,35 @@ mod tests {
         let (_, two) = arrivals(both, &[(0, 10); 1_000]);
         assert_eq!(one.lost, two.lost);
         assert!(two.late > 300);
+    }
+
+    #[test]
+    fn jitter_delays_by_chance_and_keeps_the_order() {
+        let jitter = Duration::from_millis(5);
+        let config = LinkConfig { jitter, ..LinkConfig::default() };
+        let sent: Vec<_> = (1..200).map(|number| (number * 1_000, 10)).collect();
+        let (arrived, _) = arrivals(config, &sent);
+        assert!(arrived.is_sorted());
+        let delays: Vec<_> = arrived.iter().zip(sent).map(|((at, _), (sent, _))| at - sent).collect();
+        assert!(delays.iter().all(|delay| (10_000..=15_000).contains(delay)), "{delays:?}");
+        assert!(delays.iter().any(|delay| *delay < 12_000) && delays.iter().any(|delay| *delay > 14_000));
+    }
+
+    #[test]
+    fn bursts_have_their_mean_length() {
+        let config = LinkConfig { burst_ppm: 10_000, burst_packets: 20, ..LinkConfig::default() };
+        let sent: Vec<_> = (0..100_000).map(|at| (at, 10)).collect();
+        let (arrived, counts) = arrivals(config, &sent);
+        let bursts = arrived.windows(2).filter(|pair| pair[1].0 > pair[0].0 + 1).count() as u64;
+        assert!((700..1_000).contains(&bursts), "{bursts} bursts");
+        assert!((17..=23).contains(&(counts.lost / bursts)), "{} lost in {bursts}", counts.lost);
+    }
+
+    #[test]
+    fn chance_counts_only_the_packets_that_it_may_harm() {
+        let config = LinkConfig { loss_ppm: 1_000_000, chance: PacketKind::Data, ..LinkConfig::default() };
+        let (arrived, counts) = arrivals(config, &[(0, 10), (1, 10)]);
+        assert_eq!((arrived.len(), counts.lost), (2, 0), "these are no TCP");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Which packet has which fate? Rules that pick packets by kind and number, so that a test can say "drop the
 //! second FIN" and mean exactly that.
 
-use ciao_wire::{IpHeader, Packet, Protocol, TcpHeader};
+use ciao_wire::{IpHeader, Packet, Protocol, SeqNum, TcpHeader};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What a packet is, told from outside.
@@ -19,6 +20,9 @@ pub enum PacketKind {
     Reset,
     /// TCP data, with or without FIN.
     Data,
+    /// TCP data of which the link has not carried the last byte before. Only the rules of a link know what
+    /// it has carried; a packet alone is taken for new.
+    NewData,
     /// An acknowledgment and nothing else.
     PureAck,
     /// Not TCP.
@@ -42,7 +46,7 @@ impl PacketKind {
             Self::SynAck => flags.syn() && flags.ack(),
             Self::Fin => flags.fin(),
             Self::Reset => flags.rst(),
-            Self::Data => data_len > 0,
+            Self::Data | Self::NewData => data_len > 0,
             Self::PureAck => data_len == 0 && flags.ack() && !flags.syn() && !flags.fin() && !flags.rst(),
             Self::NotTcp => false,
         }
@@ -121,17 +125,21 @@ impl Rule {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Script {
     rules: Vec<(Rule, u64)>,
+    /// For rules about new data: behind the last byte carried, by the two ports of a connection.
+    carried: BTreeMap<(u16, u16), SeqNum>,
 }
 
 impl Script {
     pub(crate) fn new(rules: &[Rule]) -> Self {
-        Self { rules: rules.iter().map(|rule| (*rule, 0)).collect() }
+        Self { rules: rules.iter().map(|rule| (*rule, 0)).collect(), carried: BTreeMap::new() }
     }
 
     pub(crate) fn fate(&mut self, packet: &Packet) -> Option<Fate> {
         let mut fate = None;
+        let asks_for_new = self.rules.iter().any(|(rule, _)| rule.kind == PacketKind::NewData);
+        let is_new = asks_for_new && self.is_new(packet);
         for (rule, seen) in &mut self.rules {
-            if rule.kind.fits(packet) {
+            if rule.kind.fits(packet) && (rule.kind != PacketKind::NewData || is_new) {
                 *seen += 1;
                 if *seen >= rule.first && *seen - rule.first < rule.count && fate.is_none() {
                     fate = Some(rule.fate);
@@ -139,6 +147,20 @@ impl Script {
             }
         }
         fate
+    }
+
+    /// Whether a packet has data beyond all that its connection has sent over the link so far.
+    fn is_new(&mut self, packet: &Packet) -> bool {
+        let Some((tcp, data_len)) = tcp_header(packet) else { return false };
+        let Ok(data_len) = u32::try_from(data_len) else { return false };
+        let connection = (tcp.source_port, tcp.destination_port);
+        let end = tcp.seq + u32::from(tcp.flags.syn()) + data_len;
+        let before = if tcp.flags.syn() { None } else { self.carried.get(&connection) };
+        if before.is_some_and(|before| end.at_or_before(*before)) {
+            return false;
+        }
+        self.carried.insert(connection, end);
+        data_len > 0
     }
 }
 
@@ -150,11 +172,15 @@ mod tests {
     use std::net::Ipv4Addr;
 
     fn packet(flags: TcpFlags, data: &'static [u8]) -> Packet {
+        packet_at(0, flags, data)
+    }
+
+    fn packet_at(seq: u32, flags: TcpFlags, data: &'static [u8]) -> Packet {
         let address = Ipv4Addr::new(192, 0, 2, 1);
         let mut head = Head::zeroed(40);
         let total_len = u16::try_from(40 + data.len()).unwrap();
         Ipv4Header::new(Protocol::TCP, address, address, total_len).emit(head.as_mut_slice());
-        TcpHeader { flags, ..TcpHeader::default() }.emit(&mut head.as_mut_slice()[20..]);
+        TcpHeader { seq: SeqNum(seq), flags, ..TcpHeader::default() }.emit(&mut head.as_mut_slice()[20..]);
         let payload = Payload::from(Bytes::from_static(data));
         Packet { head, payload, ..Packet::from_bytes(Bytes::new()) }
     }
@@ -191,5 +217,17 @@ mod tests {
         assert_eq!(fates, [None, Some(Fate::Drop), None, Some(Fate::Drop)]);
         let mut script = Script::new(&[Rule::drop(PacketKind::Data, 2)]);
         assert_eq!([&data, &data, &data].map(|packet| script.fate(packet)), [None, Some(Fate::Drop), None]);
+    }
+
+    #[test]
+    fn data_sent_again_is_not_new() {
+        let rule = Rule { first: 2, count: u64::MAX, ..Rule::drop_all(PacketKind::NewData) };
+        let mut script = Script::new(&[rule]);
+        let drop = Some(Fate::Drop);
+        for (seq, data, fate) in
+            [(1, &b"ab"[..], None), (3, b"cd", drop), (3, b"cd", None), (3, b"cde", drop), (6, b"", None)]
+        {
+            assert_eq!(script.fate(&packet_at(seq, TcpFlags::ACK, data)), fate, "{seq} {data:?}");
+        }
     }
 }

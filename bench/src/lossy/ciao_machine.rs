@@ -1,0 +1,158 @@
+//! A Ciao host as one end of the path. It keeps whatever time it is told.
+
+use super::machine::{BUFFER_BYTES, CHUNK_BYTES, Flow, Machine, PREFIX_LEN, RECEIVER, Received};
+use super::path::MTU;
+use bytes::Bytes;
+use ciao_stack::{
+    Cidr, ConnectRequest, Host, HostConfig, InterfaceConfig, InterfaceId, ListenRequest, ListenerId, Offload,
+    SocketId,
+};
+use ciao_wire::{Instant, Packet};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::BorrowedFd;
+
+/// A host with its applications.
+pub(super) struct CiaoMachine {
+    address: Ipv4Addr,
+    host: Host,
+    listener: Option<ListenerId>,
+    source: Bytes,
+    sending: Vec<Sending>,
+    receiving: Vec<SocketId>,
+    received: Vec<Received>,
+}
+
+struct Sending {
+    socket: SocketId,
+    left_bytes: u64,
+    is_closed: bool,
+}
+
+impl CiaoMachine {
+    /// A host that sends.
+    pub(super) fn new(address: Ipv4Addr, flow: Option<Flow>) -> Self {
+        let defaults = ciao_tcp::Config::default();
+        let tcp = ciao_tcp::Config {
+            send_buffer_bytes: BUFFER_BYTES,
+            receive_buffer_bytes: BUFFER_BYTES,
+            congestion_control: flow.map_or(defaults.congestion_control, |flow| flow.algorithm.of_ciao()),
+            ..defaults
+        };
+        let config = HostConfig { tcp: tcp.into(), ..HostConfig::default() };
+        let mut host = Host::new(config, [address.octets()[3]; 32]);
+        host.add_interface(InterfaceConfig {
+            name: "path".into(),
+            mtu: MTU,
+            addresses: vec![Cidr::new(address, PREFIX_LEN)],
+            routes: Vec::new(),
+            offload: Offload::default(),
+        });
+        Self {
+            address,
+            host,
+            listener: None,
+            source: Bytes::from(vec![0x5a; CHUNK_BYTES]),
+            sending: Vec::new(),
+            receiving: Vec::new(),
+            received: Vec::new(),
+        }
+    }
+
+    /// The host that receives.
+    pub(super) fn receiver(address: Ipv4Addr) -> Self {
+        let mut machine = Self::new(address, None);
+        let listener = machine.host.tcp_listen(ListenRequest::at(RECEIVER));
+        machine.listener = Some(listener.expect("the address is the host's and the port is free"));
+        machine
+    }
+
+    fn write(&mut self, now: Instant) {
+        for sending in &mut self.sending {
+            while sending.left_bytes > 0 {
+                let len = CHUNK_BYTES.min(usize::try_from(sending.left_bytes).unwrap_or(CHUNK_BYTES));
+                let mut bytes = self.source.slice(..len);
+                match self.host.tcp_send_bytes(now, sending.socket, &mut bytes) {
+                    Ok(count) if count > 0 => sending.left_bytes -= count as u64,
+                    _ => break,
+                }
+            }
+            if sending.left_bytes == 0 && !sending.is_closed {
+                self.host.tcp_shutdown(now, sending.socket);
+                sending.is_closed = true;
+            }
+        }
+    }
+
+    fn read(&mut self, now: Instant) {
+        while let Some(socket) = self.listener.and_then(|listener| self.host.tcp_accept(listener)) {
+            let from = self.host.tcp_remote(socket);
+            self.receiving.push(socket);
+            self.received.push(Received { from, bytes: 0 });
+        }
+        for (socket, received) in self.receiving.iter().zip(&mut self.received) {
+            while let Ok(bytes) = self.host.tcp_receive_bytes(now, *socket, CHUNK_BYTES)
+                && !bytes.is_empty()
+            {
+                received.bytes += bytes.len() as u64;
+            }
+        }
+    }
+}
+
+impl Machine for CiaoMachine {
+    fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
+    fn open(&mut self, now: Instant, flow: Flow) {
+        let local = Some(SocketAddr::new(self.address.into(), 0));
+        let request = ConnectRequest { local, ..ConnectRequest::to(RECEIVER) };
+        let socket = self.host.tcp_connect(now, request).expect("there is a route");
+        self.sending.push(Sending { socket, left_bytes: flow.bytes, is_closed: false });
+    }
+
+    fn handle_packet(&mut self, now: Instant, packet: Packet) {
+        self.host.handle_packet(now, InterfaceId(0), packet);
+    }
+
+    fn work(&mut self, now: Instant) {
+        if self.host.poll_timeout().is_some_and(|at| at <= now) {
+            self.host.handle_timeout(now);
+        }
+        while self.host.poll_event().is_some() {}
+        self.write(now);
+        self.read(now);
+    }
+
+    fn poll_transmit(&mut self, now: Instant) -> Option<Packet> {
+        self.host.poll_transmit(now).map(|(_, packet)| packet)
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.host.poll_timeout()
+    }
+
+    fn device(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    fn received(&self) -> &[Received] {
+        &self.received
+    }
+
+    fn describe(&self) -> String {
+        let Some(sending) = self.sending.first() else { return String::new() };
+        let stats = self.host.tcp_stats(sending.socket);
+        let (why, mss) = (self.host.tcp_why(sending.socket), u32::from(stats.effective_mss_bytes));
+        let segments = |bytes: u32| if bytes == u32::MAX { -1 } else { i64::from(bytes / mss) };
+        format!(
+            "cwnd {} ssthresh {} flight {} retransmissions {} srtt {:?} rto {:?} why {why:?}",
+            segments(stats.cwnd_bytes),
+            segments(stats.ssthresh_bytes),
+            segments(stats.flight_bytes),
+            stats.retransmissions,
+            stats.srtt.unwrap_or_default(),
+            stats.rto,
+        )
+    }
+}

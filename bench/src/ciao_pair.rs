@@ -56,7 +56,9 @@ impl Pair {
         let host = |seed, addresses| {
             let tcp = ciao_tcp::Config {
                 send_buffer_bytes: link.buffer_bytes,
+                send_buffer_max_bytes: link.buffer_bytes,
                 receive_buffer_bytes: link.buffer_bytes,
+                receive_buffer_max_bytes: link.buffer_bytes,
                 ..ciao_tcp::Config::default()
             };
             let max_connections = 2 << 20;

@@ -16,7 +16,7 @@
 //! ciao_script::play("
 //!     --timestamps=off
 //!     +0   connect
-//!     +0   > S 0:0(0) win 65535 <mss 1460,nop,nop,sackOK,nop,wscale 3>
+//!     +0   > S 0:0(0) win 65535 <mss 1460,nop,nop,sackOK,nop,wscale 8>
 //!     +.02 < S. 0:0(0) ack 1 win 65535 <mss 1460>
 //!     +0   > . 1:1(0) ack 1
 //!     +0   state ESTABLISHED

@@ -24,10 +24,10 @@ pub const CONNECTED_WITH_SACK: &str = "
 ";
 
 /// We connect with all that Linux offers, to a peer with the same. Segments hold 1448 bytes, the peer's
-/// window counts in 256s and ours in eights; the peer's timestamp clock shows 1000 at the start.
+/// window and ours count in 256s; the peer's timestamp clock shows 1000 at the start.
 pub const CONNECTED_WITH_OPTIONS: &str = "
     +0   connect
-    +0   > S 0:0(0) win 65535 <mss 1460,sackOK,TS val 0 ecr 0,nop,wscale 3>
+    +0   > S 0:0(0) win 65535 <mss 1460,sackOK,TS val 0 ecr 0,nop,wscale 8>
     +.02 < S. 0:0(0) ack 1 win 65535 <mss 1460,sackOK,TS val 1000 ecr 0,nop,wscale 8>
     +0   > . 1:1(0) ack 1 <nop,nop,TS val 20 ecr 1000>
     +0   state ESTABLISHED

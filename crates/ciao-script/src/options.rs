@@ -62,8 +62,16 @@ impl ScriptOptions {
             "window_scaling" => config.window_scaling = parse_switch(value)?,
             "syn_cookies" => self.syn_cookies = parse_switch(value)?,
             "nodelay" => self.socket.nodelay = parse_switch(value)?,
-            "send_buffer" => config.send_buffer_bytes = parse_number(value)?,
-            "receive_buffer" => config.receive_buffer_bytes = parse_number(value)?,
+            "send_buffer" => {
+                config.send_buffer_bytes = parse_number(value)?;
+                config.send_buffer_max_bytes = config.send_buffer_bytes;
+            }
+            "receive_buffer" => {
+                config.receive_buffer_bytes = parse_number(value)?;
+                config.receive_buffer_max_bytes = config.receive_buffer_bytes;
+            }
+            "send_buffer_max" => config.send_buffer_max_bytes = parse_number(value)?,
+            "receive_buffer_max" => config.receive_buffer_max_bytes = parse_number(value)?,
             "initial_window" => config.initial_window_segments = parse_number(value)?,
             "congestion" if value == "reno" => config.congestion_control = CongestionControl::NewReno,
             "congestion" if value == "cubic" => config.congestion_control = CongestionControl::Cubic,

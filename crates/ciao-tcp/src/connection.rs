@@ -10,6 +10,7 @@
 //!
 //! What happens on a segment is in `segment_arrives`, on a timer in `timeouts`, on the way out in `transmit`.
 
+use crate::buffer_growth::{RightSizing, Sizing};
 use crate::config::{Config, SocketOptions};
 use crate::congestion::{CongestionControl, Controller};
 use crate::error::{ConnectionError, DropReason};
@@ -75,6 +76,7 @@ pub struct Connection {
     pub(crate) send_buffer: SendBuffer,
     pub(crate) sent: Sent,
     pub(crate) receive_buffer: ReceiveBuffer,
+    pub(crate) right_sizing: RightSizing,
     pub(crate) reassembly: Option<Box<Reassembly>>,
     pub(crate) rtt: RttEstimator,
     pub(crate) congestion: Controller,
@@ -112,7 +114,9 @@ pub(crate) struct Options {
     pub(crate) zero_linger: bool,
     pub(crate) congestion_control: CongestionControl,
     pub(crate) send_buffer_bytes: u32,
+    pub(crate) send_buffer: Sizing,
     pub(crate) receive_buffer_bytes: u32,
+    pub(crate) receive_buffer: Sizing,
 }
 
 impl Options {
@@ -134,7 +138,9 @@ impl Options {
             zero_linger,
             congestion_control: congestion_control.unwrap_or(config.congestion_control),
             send_buffer_bytes: send_buffer_bytes.unwrap_or(config.send_buffer_bytes),
+            send_buffer: Sizing::of(send_buffer_bytes),
             receive_buffer_bytes: receive_buffer_bytes.unwrap_or(config.receive_buffer_bytes),
+            receive_buffer: Sizing::of(receive_buffer_bytes),
         }
     }
 }
@@ -227,8 +233,11 @@ impl Connection {
             zero_linger,
             congestion_control,
             send_buffer_bytes,
+            send_buffer,
             receive_buffer_bytes,
+            receive_buffer,
         } = &self.options;
+        let fixed = |sizing: Sizing, bytes: u32| (sizing == Sizing::Fixed).then_some(bytes);
         SocketOptions {
             nodelay: *nodelay,
             quickack: *quickack,
@@ -236,8 +245,8 @@ impl Connection {
             user_timeout: self.user_timeout(),
             zero_linger: *zero_linger,
             congestion_control: Some(*congestion_control),
-            send_buffer_bytes: Some(*send_buffer_bytes),
-            receive_buffer_bytes: Some(*receive_buffer_bytes),
+            send_buffer_bytes: fixed(*send_buffer, *send_buffer_bytes),
+            receive_buffer_bytes: fixed(*receive_buffer, *receive_buffer_bytes),
         }
     }
 

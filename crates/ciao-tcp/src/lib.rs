@@ -19,6 +19,7 @@
 //! | Which bytes wait? | `send_buffer`, `receive_buffer`, `reassembly`, `coalesce` |
 //! | Which state do only few connections have? | `seldom` |
 //! | Which window do we offer? | `receive_window` |
+//! | How large do the buffers become? | `buffer_growth` |
 //! | How long is a round trip, and when do we retransmit? | [`rtt`], `recovery` |
 //! | How much may be in flight? | [`congestion`] |
 //! | What does an ICMP error do? | [`icmp`] |
@@ -31,6 +32,7 @@
 
 extern crate alloc;
 
+mod buffer_growth;
 mod coalesce;
 pub mod config;
 pub mod congestion;

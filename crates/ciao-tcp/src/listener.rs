@@ -6,6 +6,7 @@
 //! before the handshake is complete; with the ACK it becomes a [`Connection`] in SYN-RECEIVED, which handles
 //! that same segment like any other. When there are too many, [`crate::syn_cookies`] do without the record.
 
+use crate::buffer_growth::largest_receive_buffer;
 use crate::config::{Config, SocketOptions};
 use crate::connection::{Connection, Opening, Setup};
 use crate::error::DropReason;
@@ -31,6 +32,7 @@ pub struct HalfOpen {
     sent_at: Instant,
     deadline: Instant,
     receive_buffer_bytes: u32,
+    wind_shift: u8,
     local_port: u16,
     remote_port: u16,
     announce_mss: u16,
@@ -86,6 +88,7 @@ impl HalfOpen {
             sent_at: now,
             deadline: Instant::NEVER,
             receive_buffer_bytes: options.receive_buffer_bytes.unwrap_or(config.receive_buffer_bytes),
+            wind_shift: window_scale::shift_for(largest_receive_buffer(config, options)),
             local_port: setup.local_port,
             remote_port: setup.remote_port,
             announce_mss: setup.announce_mss,
@@ -137,7 +140,7 @@ impl HalfOpen {
         TcpOptions {
             // RFC 9293 §3.7.1 SHLD-5, MUST-67
             mss: Some(self.announce_mss),
-            window_scale: self.peer_shift.map(|_| window_scale::shift_for(self.receive_buffer_bytes)),
+            window_scale: self.peer_shift.map(|_| self.wind_shift),
             sack_permitted: self.sack,
             timestamps: self
                 .timestamp_recent

@@ -13,7 +13,7 @@ impl Connection {
         room.min(self.greatest_window())
     }
 
-    fn greatest_window(&self) -> u32 {
+    pub(crate) fn greatest_window(&self) -> u32 {
         u32::from(u16::MAX) << self.rcv.wind_shift
     }
 

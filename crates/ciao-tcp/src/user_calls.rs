@@ -1,6 +1,7 @@
 //! The calls of the application: OPEN, SEND, RECEIVE, CLOSE, ABORT (RFC 9293 §3.10.1–5). STATUS is
 //! `Connection::stats`.
 
+use crate::buffer_growth::{RightSizing, largest_receive_buffer};
 use crate::config::{Config, SocketOptions};
 use crate::congestion::Controller;
 use crate::connection::{Connection, Events, Opening, Options, Owner, Raise, Setup};
@@ -39,6 +40,7 @@ impl Connection {
         let Setup { local_port, remote_port, iss, timestamp_offset, announce_mss, default_mss, tracing } =
             setup;
         let seldom = Seldom::of(&options);
+        let wind_shift = window_scale::shift_for(largest_receive_buffer(config, &options));
         let options = Options::new(config, options);
         let mss = default_mss.min(announce_mss);
         let zero = SeqNum(0);
@@ -61,14 +63,7 @@ impl Connection {
                 mss,
                 wind_shift: 0,
             },
-            rcv: ReceiveVariables {
-                nxt: zero,
-                edge: zero,
-                irs: zero,
-                up: zero,
-                fin: None,
-                wind_shift: window_scale::shift_for(options.receive_buffer_bytes),
-            },
+            rcv: ReceiveVariables { nxt: zero, edge: zero, irs: zero, up: zero, fin: None, wind_shift },
             fin: Fin::Open,
             timestamps: TimestampVariables {
                 agreed: false,
@@ -83,6 +78,7 @@ impl Connection {
             send_buffer: SendBuffer::new(),
             sent: Sent::new(),
             receive_buffer: ReceiveBuffer::new(),
+            right_sizing: RightSizing::new(),
             reassembly: None,
             rtt: RttEstimator::new(),
             congestion: Controller::new(options.congestion_control, mss, u32::from(mss)),
@@ -129,6 +125,9 @@ impl Connection {
             (TcpState::Closed, None) => return Err(SendError::Closed),
             _ if self.fin != Fin::Open => return Err(SendError::Closed),
             _ => {}
+        }
+        if self.send_capacity() < wanted {
+            self.grow_send_buffer();
         }
         let len = wanted.min(self.send_capacity());
         if len == 0 && wanted > 0 {
@@ -188,8 +187,9 @@ impl Connection {
         })
     }
 
-    fn after_receive(&mut self, _now: Instant, len: usize) {
+    fn after_receive(&mut self, now: Instant, len: usize) {
         if len > 0 {
+            self.adjust_receive_buffer(now);
             self.consider_window_update();
             self.trace.record(|| TraceEvent::Called(Call::Receive(len)));
         }
@@ -261,16 +261,15 @@ impl Connection {
     /// Changes the options. What Nagle's algorithm held is sent when it is switched off.
     // RFC 9293 §3.7.4 MUST-17, §3.8.3 MUST-21, §3.8.4 MUST-24, MUST-27
     pub fn set_options(&mut self, now: Instant, options: SocketOptions) {
-        let scale = self.rcv.wind_shift;
         let send_up = self.seldom.as_ref().and_then(|seldom| seldom.send_up);
         self.seldom = Seldom::of(&options);
         if send_up.is_some() {
             self.seldom_mut().send_up = send_up;
         }
+        let grown = (self.options.send_buffer_bytes, self.options.receive_buffer_bytes);
         self.options = Options::new(&self.config, options);
         self.switch_congestion_control();
-        let largest = u32::from(u16::MAX) << scale;
-        self.options.receive_buffer_bytes = self.options.receive_buffer_bytes.min(largest);
+        self.keep_grown_buffers(grown);
         self.owed.keep_alive_probes = 0;
         self.restart_keep_alive(now);
         if self.timers.is_set(Timer::UserTimeout) {
@@ -280,8 +279,12 @@ impl Connection {
 
     /// Tells the application that it may write again, once a third of the buffer is free.
     pub(crate) fn consider_writable(&mut self) {
+        if !self.owed.writable {
+            return;
+        }
+        self.grow_send_buffer();
         let enough = self.options.send_buffer_bytes as usize / 3;
-        if self.owed.writable && self.send_capacity() >= enough.max(1) {
+        if self.send_capacity() >= enough.max(1) {
             self.owed.writable = false;
             self.raise(Raise::Writable);
         }

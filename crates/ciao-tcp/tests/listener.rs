@@ -26,7 +26,7 @@ fn only_what_the_caller_offers_is_offered_back() {
     assert_plays(["
         listen
         < S 0:0(0) win 1000 <mss 1460,sackOK,TS val 7 ecr 0,nop,wscale 6>
-        > S. 0:0(0) ack 1 win 65535 <mss 1460,sackOK,TS val 0 ecr 7,nop,wscale 3>
+        > S. 0:0(0) ack 1 win 65535 <mss 1460,sackOK,TS val 0 ecr 7,nop,wscale 8>
     "]);
     assert_plays(["
         listen

@@ -44,7 +44,7 @@ fn a_peer_without_mss_gets_1220_bytes_at_most_on_ipv6() {
         --ip_version=ipv6
         --timestamps=off
         connect
-        > S 0:0(0) <mss 1440,nop,nop,sackOK,nop,wscale 3>
+        > S 0:0(0) <mss 1440,nop,nop,sackOK,nop,wscale 8>
         +.02 < S. 0:0(0) ack 1 win 65535
         > . 1:1(0) ack 1
         write 2000
@@ -60,7 +60,7 @@ fn a_segment_is_never_larger_than_our_own_link_takes() {
         --timestamps=off
         --mss=1000
         connect
-        > S 0:0(0) <mss 1000,nop,nop,sackOK,nop,wscale 3>
+        > S 0:0(0) <mss 1000,nop,nop,sackOK,nop,wscale 8>
         +.02 < S. 0:0(0) ack 1 win 65535 <mss 8960>
         > . 1:1(0) ack 1
         write 1500

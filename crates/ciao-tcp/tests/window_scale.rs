@@ -9,6 +9,7 @@ fn both_ends_must_offer_it() {
     // Offered and answered: the windows of the SYNs are as they stand, later ones are shifted.
     assert_plays(["
         --timestamps=off
+        --receive_buffer=262144
         connect
         > S 0:0(0) win 65535 <mss 1460,nop,nop,sackOK,nop,wscale 3>
         +.02 < S. 0:0(0) ack 1 win 1000 <mss 1000,nop,wscale 7>
@@ -20,6 +21,7 @@ fn both_ends_must_offer_it() {
     // Offered and not answered.
     assert_plays(["
         --timestamps=off
+        --receive_buffer=262144
         connect
         > S 0:0(0) win 65535 <mss 1460,nop,nop,sackOK,nop,wscale 3>
         +.02 < S. 0:0(0) ack 1 win 1000 <mss 1000>
@@ -55,6 +57,7 @@ fn both_ends_must_offer_it() {
 fn a_passive_end_does_not_scale_the_windows_of_the_syns_either() {
     assert_plays(["
         --timestamps=off
+        --receive_buffer=262144
         listen
         < S 0:0(0) win 1000 <mss 1000,nop,wscale 7>
         > S. 0:0(0) ack 1 win 65535 <mss 1460,nop,wscale 3>
@@ -123,6 +126,7 @@ fn what_an_earlier_window_covered_is_taken_although_rounding_has_moved_the_edge(
     // 262136.
     assert_plays(["
         --timestamps=off
+        --receive_buffer=262144
         connect
         > S 0:0(0) win 65535 <...>
         +.02 < S. 0:0(0) ack 1 win 1000 <mss 1000,nop,wscale 7>

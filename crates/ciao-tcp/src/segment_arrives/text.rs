@@ -41,6 +41,9 @@ impl Connection {
 
     fn take_in_order(&mut self, now: Instant, segment: &Segment, payload: Payload) {
         let filled_a_gap = self.reassembly.is_some();
+        if self.right_sizing.wants_sample {
+            self.sample_receive_rtt(now, segment);
+        }
         self.deliver(payload);
         while let Some(reassembly) = &mut self.reassembly {
             let Some(payload) = reassembly.take_contiguous(self.rcv.nxt) else { break };

@@ -1,230 +1,310 @@
-//! What do the calls and checks of a script do? They use the public calls of a connection and compare the
-//! answer.
+//! What do the calls of a script do? They use the public calls of the host and answer as Linux' system calls
+//! do.
+//!
+//! Known are `socket`, `bind`, `listen`, `accept`, `connect`, `read`, `recv`, `write`, `send`, `shutdown`,
+//! `close`, `fcntl` (`O_NONBLOCK` alone), `ioctl` (`SIOCINQ`, `SIOCATMARK`), and, in their own files,
+//! `setsockopt`, `getsockopt` and `poll`.
 
-use crate::endpoint::Endpoint;
-use crate::event::{Call, Check};
-use crate::options::parse_switch;
-use crate::parse::{parse_number, parse_seconds};
-use ciao_tcp::config::KeepAlive;
-use ciao_tcp::{Connection, Event, SocketOptions, TcpState};
-use ciao_wire::Instant;
-use core::fmt::Debug;
-use core::time::Duration;
+use crate::errno::{self, Reply};
+use crate::event::CallText;
+use crate::packets::pattern;
+use crate::readiness;
+use crate::socket_options;
+use crate::sockets::{Kind, Socket, Sockets, Waiting};
+use crate::stage::Stage;
+use crate::value::Value;
+use ciao_stack::{ConnectRequest, ListenRequest, SocketId};
+use ciao_tcp::TcpState;
+use ciao_tcp::error::{ReceiveError, SendError};
 
-/// How far the streams of a connection are.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Streams {
-    /// Bytes that the application has written.
-    pub written: u32,
-    /// Bytes that the application has read.
-    pub read: u32,
+/// More than any receive buffer holds.
+const ALL_BYTES: usize = 1 << 24;
+
+/// What a call needs.
+#[derive(Debug)]
+pub struct Caller<'a> {
+    /// The host.
+    pub stage: &'a mut Stage,
+    /// The program's sockets.
+    pub sockets: &'a mut Sockets,
+    /// The call.
+    pub call: &'a CallText,
+    /// How far the call has come while it waited: bytes written, or 1 when the SYN was sent.
+    pub progress: &'a mut usize,
 }
 
-/// The byte at a position of any stream. The first is at 1, as in relative sequence numbers.
-#[must_use]
-pub fn pattern(position: u32) -> u8 {
-    // Fibonacci hashing: neighbours, and positions a power of two apart, differ.
-    (position.wrapping_mul(0x9e37_79b9) >> 24) as u8
-}
+impl Caller<'_> {
+    /// Makes the call, or goes on with one that waits.
+    ///
+    /// # Errors
+    /// When the script asks for what there is not, or got what it did not expect, in words.
+    pub fn attempt(mut self) -> Result<Reply, String> {
+        if self.call.name == "socket" {
+            return self.socket();
+        }
+        if self.call.name == "poll" {
+            return readiness::poll(self.stage, self.sockets, self.call);
+        }
+        let number = self.argument(0)?.number()?;
+        let reply = match self.call.name.as_str() {
+            "bind" => self.bind(number),
+            "listen" => self.listen(number),
+            "accept" | "accept4" => self.accept(number),
+            "connect" => self.connect(number),
+            "read" | "recv" | "recvfrom" => self.read(number),
+            "write" | "send" | "sendto" => self.write(number),
+            "shutdown" => self.shutdown(number),
+            "close" => self.close(number),
+            "fcntl" => self.fcntl(number),
+            "ioctl" => self.ioctl(number),
+            "setsockopt" => {
+                let (stage, socket) = (&mut *self.stage, self.sockets.find(number)?);
+                socket_options::set(stage, socket, &self.call.arguments)
+            }
+            "getsockopt" => {
+                let (stage, socket) = (&mut *self.stage, self.sockets.find(number)?);
+                socket_options::compare(stage, socket, &self.call.arguments)
+            }
+            name => Err(format!("`{name}` is no call that is known here")),
+        }?;
+        let flags = self.call.arguments.get(3);
+        let may_wait = self.sockets.open.get(&number).is_none_or(|socket| socket.waiting == Waiting::Allowed)
+            && !flags.is_some_and(|flags| flags.has("MSG_DONTWAIT"));
+        Ok(match reply {
+            Reply::Blocks(_) if !may_wait && self.call.name.starts_with(['w', 's']) && *self.progress > 0 => {
+                Reply::Returns(*self.progress as i64)
+            }
+            Reply::Blocks(error) if !may_wait => Reply::Fails(error),
+            reply => reply,
+        })
+    }
 
-/// Makes a call and compares what it answers.
-///
-/// # Errors
-/// What differs, in words.
-pub fn make(
-    endpoint: &mut Endpoint,
-    streams: &mut Streams,
-    now: Instant,
-    call: &Call,
-    result: Option<&str>,
-) -> Result<(), String> {
-    match call {
-        Call::Connect => endpoint.connect(now),
-        Call::Listen => endpoint.listen(),
-        Call::Accept => {
-            let state = endpoint.state();
-            if matches!(
-                state,
-                TcpState::Closed | TcpState::Listen | TcpState::SynSent | TcpState::SynReceived
-            ) {
-                return Err(format!("there is nothing to accept in {state}"));
+    fn argument(&self, index: usize) -> Result<&Value, String> {
+        self.call.arguments.get(index).ok_or_else(|| format!("argument {} is missing", index + 1))
+    }
+
+    /// A new number is what the script says it is.
+    fn keep(&mut self, socket: Socket) -> Result<Reply, String> {
+        let number = self.call.result;
+        if number < 0 || self.sockets.open.contains_key(&number) {
+            return Err(format!("{number} cannot be the number of a new socket"));
+        }
+        if let Kind::Connection(id) = socket.kind {
+            self.sockets.under_test = Some(id);
+        }
+        self.sockets.open.insert(number, socket);
+        Ok(Reply::Returns(number))
+    }
+
+    fn socket(&mut self) -> Result<Reply, String> {
+        let kind = self.argument(1)?;
+        if !kind.has("SOCK_STREAM") {
+            return Err(format!("`{kind}` is not SOCK_STREAM"));
+        }
+        let waiting = if kind.has("SOCK_NONBLOCK") { Waiting::Forbidden } else { Waiting::Allowed };
+        self.keep(Socket { waiting, ..Socket::default() })
+    }
+
+    fn bind(&mut self, number: i64) -> Result<Reply, String> {
+        let port = self.argument(1)?.field("sin_port").map(Value::number).transpose()?;
+        let port = port.map_or(Ok(self.stage.ports.0), u16::try_from);
+        self.sockets.find(number)?.port = Some(port.map_err(|_| "a port has 16 bits")?);
+        Ok(Reply::Returns(0))
+    }
+
+    fn listen(&mut self, number: i64) -> Result<Reply, String> {
+        let backlog = self.argument(1)?.number()?;
+        let socket = self.sockets.find(number)?;
+        if let Some(port) = socket.port {
+            self.stage.ports.0 = port;
+        }
+        let mut request = ListenRequest::at(self.stage.local());
+        (request.options, request.ip) = (socket.options, socket.ip);
+        // Linux lets one more wait than it was told.
+        let options = &self.stage.options;
+        request.syn_queue = options.syn_queue.unwrap_or(request.syn_queue);
+        (request.syn_cookies, request.overflow) = (options.syn_cookies, options.overflow);
+        request.backlog = usize::try_from(backlog).map_err(|_| "a backlog is not negative")? + 1;
+        match self.stage.host.tcp_listen(request) {
+            Ok(id) => {
+                socket.kind = Kind::Listener(id);
+                Ok(Reply::Returns(0))
+            }
+            Err(error) => Ok(Reply::Fails(errno::of_listen(error))),
+        }
+    }
+
+    fn accept(&mut self, number: i64) -> Result<Reply, String> {
+        let listener = self.sockets.find(number)?.clone();
+        let Kind::Listener(id) = listener.kind else { return Ok(Reply::Fails("EINVAL")) };
+        let Some(id) = self.stage.host.tcp_accept(id) else { return Ok(Reply::Blocks("EAGAIN")) };
+        let flags = self.call.arguments.get(3);
+        let forbidden = flags.is_some_and(|flags| flags.has("SOCK_NONBLOCK"));
+        self.keep(Socket {
+            kind: Kind::Connection(id),
+            waiting: if forbidden { Waiting::Forbidden } else { Waiting::Allowed },
+            written: 0,
+            read: 0,
+            ..listener
+        })
+    }
+
+    fn connect(&mut self, number: i64) -> Result<Reply, String> {
+        let socket = self.sockets.find(number)?;
+        let waits = *self.progress > 0;
+        *self.progress = 1;
+        match socket.kind {
+            Kind::Listener(_) => Ok(Reply::Fails("EISCONN")),
+            Kind::Connection(id) => {
+                let state = self.stage.host.tcp_state(id);
+                Ok(match socket.take_error(self.stage) {
+                    Some(error) => Reply::Fails(error),
+                    None if matches!(state, TcpState::SynSent | TcpState::SynReceived) && waits => {
+                        Reply::Blocks("EINPROGRESS")
+                    }
+                    None if matches!(state, TcpState::SynSent | TcpState::SynReceived) => {
+                        Reply::Fails("EALREADY")
+                    }
+                    None if waits => Reply::Returns(0),
+                    None => Reply::Fails("EISCONN"),
+                })
+            }
+            Kind::Fresh => {
+                if let Some(port) = socket.port {
+                    self.stage.ports.0 = port;
+                }
+                let (local, remote) = (Some(self.stage.local()), self.stage.remote());
+                let request = ConnectRequest { local, remote, options: socket.options, ip: socket.ip };
+                let ports = self.stage.ports;
+                self.stage.numbers(ports).local_is_open = true;
+                match self.stage.host.tcp_connect(self.stage.now, request) {
+                    Ok(id) => {
+                        socket.kind = Kind::Connection(id);
+                        self.sockets.under_test = Some(id);
+                        Ok(Reply::Blocks("EINPROGRESS"))
+                    }
+                    Err(error) => Ok(Reply::Fails(errno::of_connect(error))),
+                }
             }
         }
-        _ => {
-            let state = endpoint.state();
-            let connection = endpoint.connection().ok_or_else(|| format!("no connection in {state}"))?;
-            return on_connection(connection, streams, now, call, result);
+    }
+
+    fn read(&mut self, number: i64) -> Result<Reply, String> {
+        let len = usize::try_from(self.argument(2)?.number()?).map_err(|_| "a length is not negative")?;
+        let peeks = self.call.arguments.get(3).is_some_and(|flags| flags.has("MSG_PEEK"));
+        let socket = self.sockets.find(number)?;
+        let Kind::Connection(id) = socket.kind else { return Ok(Reply::Fails("ENOTCONN")) };
+        let mut buffer = vec![0; len];
+        let stage = &mut *self.stage;
+        let answer = if peeks {
+            stage.host.tcp_peek(id, &mut buffer)
+        } else {
+            stage.host.tcp_receive(stage.now, id, &mut buffer)
+        };
+        match answer {
+            Ok(count) => {
+                let bytes = (socket.read + 1..).zip(&buffer[..count]);
+                if let Some((position, _)) =
+                    bytes.clone().find(|(position, byte)| **byte != pattern(*position))
+                {
+                    return Err(format!("byte {position} of the stream is another one"));
+                }
+                if !peeks {
+                    socket.read += count as u32;
+                }
+                Ok(Reply::Returns(count as i64))
+            }
+            Err(ReceiveError::Ended(_)) => {
+                Ok(socket.take_error(stage).map_or(Reply::Returns(0), Reply::Fails))
+            }
+            Err(_) => Ok(Reply::Blocks("EAGAIN")),
         }
     }
-    *streams = Streams::default();
-    Ok(())
-}
 
-fn on_connection(
-    connection: &mut Connection,
-    streams: &mut Streams,
-    now: Instant,
-    call: &Call,
-    result: Option<&str>,
-) -> Result<(), String> {
-    match *call {
-        Call::Write(len) | Call::WriteUrgent(len) => {
-            let data: Vec<u8> = (0..len).map(|at| pattern(streams.written + 1 + at as u32)).collect();
-            let answer = match call {
-                Call::WriteUrgent(_) => connection.send_urgent(now, &data),
-                _ => connection.send(now, &data),
-            };
-            streams.written += *answer.as_ref().unwrap_or(&0) as u32;
-            same_result(&answer, len, result)
+    fn write(&mut self, number: i64) -> Result<Reply, String> {
+        let len = usize::try_from(self.argument(2)?.number()?).map_err(|_| "a length is not negative")?;
+        let socket = self.sockets.find(number)?;
+        let Kind::Connection(id) = socket.kind else { return Ok(Reply::Fails("EPIPE")) };
+        let rest = len - *self.progress;
+        let data: Vec<u8> = (0..rest).map(|at| pattern(socket.written + 1 + at as u32)).collect();
+        let urgent = self.call.arguments.get(3).is_some_and(|flags| flags.has("MSG_OOB"));
+        let (host, now) = (&mut self.stage.host, self.stage.now);
+        match if urgent { host.tcp_send_urgent(now, id, &data) } else { host.tcp_send(now, id, &data) } {
+            Ok(count) => {
+                socket.written += count as u32;
+                *self.progress += count;
+                Ok(if *self.progress == len { Reply::Returns(len as i64) } else { Reply::Blocks("EAGAIN") })
+            }
+            // What was taken before the end is what the call returns, and the next one tells.
+            Err(SendError::Closed | SendError::Ended(_)) if *self.progress > 0 => {
+                Ok(Reply::Returns(*self.progress as i64))
+            }
+            Err(SendError::Closed) => Ok(Reply::Fails("EPIPE")),
+            Err(SendError::Ended(_)) => Ok(Reply::Fails(socket.take_error(self.stage).unwrap_or("EPIPE"))),
+            Err(_) => Ok(Reply::Blocks("EAGAIN")),
         }
-        Call::Read(len) => {
-            let mut buffer = vec![0; len];
-            let answer = connection.receive(now, &mut buffer);
-            let count = *answer.as_ref().unwrap_or(&0);
-            same_bytes(&buffer[..count], streams.read)?;
-            streams.read += count as u32;
-            same_result(&answer, len, result)
-        }
-        Call::Peek(len) => {
-            let mut buffer = vec![0; len];
-            let answer = connection.peek(&mut buffer);
-            same_bytes(&buffer[..*answer.as_ref().unwrap_or(&0)], streams.read)?;
-            same_result(&answer, len, result)
-        }
-        Call::Shutdown => {
-            connection.shutdown(now);
-            Ok(())
-        }
-        Call::Close => {
-            connection.close(now);
-            Ok(())
-        }
-        Call::Abort => {
-            connection.abort(now);
-            Ok(())
-        }
-        Call::Set(ref name, ref values) => {
-            let mut options = connection.options();
-            set_option(&mut options, name, values)?;
-            connection.set_options(now, options);
-            Ok(())
-        }
-        Call::Connect | Call::Listen | Call::Accept => unreachable!("these make the connection"),
     }
-}
 
-fn same_result<E: Debug>(
-    answer: &Result<usize, E>,
-    asked: usize,
-    expected: Option<&str>,
-) -> Result<(), String> {
-    let answer = match answer {
-        Ok(count) => count.to_string(),
-        Err(error) => format!("{error:?}"),
-    };
-    let asked = asked.to_string();
-    same("the call answers", expected.unwrap_or(&asked), &answer)
-}
-
-fn same_bytes(bytes: &[u8], read: u32) -> Result<(), String> {
-    let position = |at: usize| read + 1 + at as u32;
-    match bytes.iter().enumerate().find(|(at, byte)| **byte != pattern(position(*at))) {
-        Some((at, _)) => Err(format!("byte {} of the stream is another one", position(at))),
-        None => Ok(()),
+    fn shutdown(&mut self, number: i64) -> Result<Reply, String> {
+        let how = self.argument(1)?;
+        if !how.has("SHUT_WR") && !how.has("SHUT_RDWR") {
+            return Err(format!("`{how}` is neither SHUT_WR nor SHUT_RDWR"));
+        }
+        let Kind::Connection(id) = self.sockets.find(number)?.kind else {
+            return Ok(Reply::Fails("ENOTCONN"));
+        };
+        if self.stage.host.tcp_state(id) == TcpState::Closed {
+            return Ok(Reply::Fails("ENOTCONN"));
+        }
+        self.stage.host.tcp_shutdown(self.stage.now, id);
+        Ok(Reply::Returns(0))
     }
-}
 
-fn same(what: &str, expected: &str, found: &str) -> Result<(), String> {
-    if expected == found { Ok(()) } else { Err(format!("{what} {found}, not {expected}")) }
-}
-
-fn set_option(options: &mut SocketOptions, name: &str, values: &[String]) -> Result<(), String> {
-    let values: Vec<&str> = values.iter().map(String::as_str).collect();
-    match (name, &values[..]) {
-        ("nodelay", [value]) => options.nodelay = parse_switch(value)?,
-        ("quickack", [value]) => options.quickack = parse_switch(value)?,
-        ("zero_linger", [value]) => options.zero_linger = parse_switch(value)?,
-        ("send_buffer", [value]) => options.send_buffer_bytes = Some(parse_number(value)?),
-        ("receive_buffer", [value]) => options.receive_buffer_bytes = Some(parse_number(value)?),
-        ("user_timeout", ["off"]) => options.user_timeout = None,
-        ("user_timeout", [value]) => options.user_timeout = Some(parse_seconds(value)?),
-        ("keep_alive", ["on"]) => options.keep_alive = Some(KeepAlive::default()),
-        ("keep_alive", ["off"]) => options.keep_alive = None,
-        ("keep_alive", [idle, interval, probes]) => {
-            options.keep_alive = Some(KeepAlive {
-                idle: parse_seconds(idle)?,
-                interval: parse_seconds(interval)?,
-                probes: parse_number(probes)?,
-            });
+    fn close(&mut self, number: i64) -> Result<Reply, String> {
+        let socket = self.sockets.open.remove(&number).ok_or("no such socket is open")?;
+        let now = self.stage.now;
+        match socket.kind {
+            Kind::Fresh => {}
+            Kind::Listener(id) => self.stage.host.tcp_close_listener(now, id),
+            Kind::Connection(id) => {
+                if self.sockets.under_test == Some(id) {
+                    self.sockets.under_test = None;
+                }
+                self.stage.host.tcp_close(now, id);
+            }
         }
-        _ => return Err(format!("`{name}` with {} values is no option", values.len())),
+        Ok(Reply::Returns(0))
     }
-    Ok(())
-}
 
-/// Compares a number or a name of the connection.
-///
-/// # Errors
-/// What differs, in words.
-pub fn check(endpoint: &mut Endpoint, check: Check, value: &str) -> Result<(), String> {
-    match check {
-        Check::Event => return take_event(endpoint, value),
-        Check::NoEvent => {
-            return match endpoint.events.iter().find(|event| names(**event, value)) {
-                Some(event) => Err(format!("{event:?} was raised")),
-                None => Ok(()),
-            };
+    fn fcntl(&mut self, number: i64) -> Result<Reply, String> {
+        if self.argument(1)?.has("F_GETFL") {
+            return Ok(Reply::Returns(self.call.result));
         }
-        Check::Dropped => {
-            let last = endpoint.dropped.pop().map_or("nothing".to_owned(), |reason| format!("{reason:?}"));
-            return same("dropped was", value, &last);
+        if !self.argument(1)?.has("F_SETFL") {
+            return Err("F_GETFL and F_SETFL alone are known here".to_owned());
         }
-        _ => {}
+        let forbidden = self.argument(2)?.has("O_NONBLOCK");
+        self.sockets.find(number)?.waiting = if forbidden { Waiting::Forbidden } else { Waiting::Allowed };
+        Ok(Reply::Returns(0))
     }
-    let connection = endpoint.connection().ok_or("there is no connection to look at")?;
-    let stats = connection.stats();
-    let count = |what: &str, found: u32| same(what, value, &found.to_string());
-    match check {
-        Check::Error => {
-            let error = connection.error().map_or("none".to_owned(), |error| format!("{error:?}"));
-            same("the error is", value, &error)
-        }
-        Check::NoError => match connection.error() {
-            Some(error) => Err(format!("the error is {error:?}")),
-            None => Ok(()),
-        },
-        Check::Why => {
-            let why = connection.why().to_string();
-            if why.contains(value) { Ok(()) } else { Err(format!("it waits because: {why}")) }
-        }
-        Check::Cwnd => count("cwnd is", stats.cwnd_bytes),
-        Check::Ssthresh => count("ssthresh is", stats.ssthresh_bytes),
-        Check::SendWindow => count("SND.WND is", stats.send_window_bytes),
-        Check::Received => count("bytes to read are", connection.receive_len() as u32),
-        Check::Urgent => count("urgent bytes left are", connection.urgent_len()),
-        Check::Rto => same_time("RTO is", value, Some(stats.rto)),
-        Check::Srtt => same_time("SRTT is", value, stats.srtt),
-        Check::Event | Check::NoEvent | Check::Dropped => unreachable!("these need no connection"),
+
+    fn ioctl(&mut self, number: i64) -> Result<Reply, String> {
+        let Kind::Connection(id) = self.sockets.find(number)?.kind else { return Ok(Reply::Fails("EINVAL")) };
+        let request = self.argument(1)?;
+        let found = if request.has("SIOCINQ") || request.has("FIONREAD") {
+            readable_bytes(self.stage, id) as i64
+        } else if request.has("SIOCATMARK") {
+            // RFC 9293 §3.8.5: the mark stands behind the last urgent byte.
+            i64::from(self.stage.host.tcp_urgent_len(id) == 0)
+        } else {
+            return Err(format!("`{request}` is not known here"));
+        };
+        let expected = self.argument(2)?.pointed_number()?;
+        if found == expected { Ok(Reply::Returns(0)) } else { Err(format!("it is {found}, not {expected}")) }
     }
 }
 
-fn same_time(what: &str, expected: &str, found: Option<Duration>) -> Result<(), String> {
-    match found {
-        _ if expected == "none" && found.is_none() => Ok(()),
-        Some(found) if found == parse_seconds(expected)? => Ok(()),
-        _ => Err(format!("{what} {found:?}, not {expected} s")),
-    }
-}
-
-/// Whether `event` is called `name`: `Urgent`, or with what it holds, `Closed(Some(Reset))`.
-fn names(event: Event, name: &str) -> bool {
-    let text = format!("{event:?}");
-    text == name || text.split('(').next() == Some(name)
-}
-
-fn take_event(endpoint: &mut Endpoint, name: &str) -> Result<(), String> {
-    let found = endpoint.events.iter().position(|event| names(*event, name));
-    let found = found.ok_or_else(|| format!("raised were {:?}", endpoint.events))?;
-    endpoint.events.drain(..=found);
-    Ok(())
+/// Bytes that wait to be read.
+pub(crate) fn readable_bytes(stage: &Stage, id: SocketId) -> usize {
+    stage.host.tcp_peek(id, &mut vec![0; ALL_BYTES]).unwrap_or_default()
 }

@@ -1,8 +1,9 @@
 //! Which events does a script consist of? [`Script`] and what it holds.
 
+use crate::assertion::Comparison;
 use crate::notation::SegmentText;
 use crate::options::ScriptOptions;
-use ciao_tcp::TcpState;
+use crate::value::Value;
 use core::time::Duration;
 
 /// A script that was read.
@@ -14,28 +15,19 @@ pub struct Script {
     pub events: Vec<Event>,
 }
 
-/// One line.
+/// One event.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// Its number in the text, from one.
+    /// The line on which it begins, from one.
     pub line: usize,
-    /// The line itself.
+    /// Its text.
     pub text: String,
     /// When it happens.
     pub when: When,
+    /// When a call that blocks returns, from the time from which `when` counts.
+    pub returns: Option<Duration>,
     /// What happens.
     pub action: Action,
-    /// Whether the stack may answer before the next line.
-    pub answer: Answer,
-}
-
-/// Whether the stack may answer before the next event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// It answers at once.
-    AtOnce,
-    /// The next event belongs to the same batch.
-    AfterNext,
 }
 
 /// The time of an event, from the earliest to the latest allowed.
@@ -56,70 +48,57 @@ pub enum Action {
     Inject(SegmentText),
     /// The stack sends a segment.
     Expect(SegmentText),
-    /// An ICMP error arrives: its kind, and the relative number that the quoted segment began with.
-    Icmp(String, u32),
+    /// An ICMP error arrives.
+    Icmp(IcmpText),
     /// The application calls.
-    Call(Call, Option<String>),
-    /// The state of the connection.
-    State(TcpState),
-    /// A check by name, with its value.
-    Check(Check, String),
+    Call(CallText),
+    /// All of these hold.
+    Assert(Vec<Comparison>),
 }
 
-/// A call of the application.
+/// An ICMP error as it stands in a script.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Call {
-    /// OPEN, active.
-    Connect,
-    /// OPEN, passive.
-    Listen,
-    /// Takes the connection that the listener has made.
-    Accept,
-    /// SEND of so many bytes.
-    Write(usize),
-    /// SEND of so many bytes that are urgent.
-    WriteUrgent(usize),
-    /// RECEIVE of at most so many bytes.
-    Read(usize),
-    /// RECEIVE of at most so many bytes, which stay.
-    Peek(usize),
-    /// CLOSE of our direction.
-    Shutdown,
-    /// CLOSE of both.
-    Close,
-    /// ABORT.
-    Abort,
-    /// Sets a socket option.
-    Set(String, Vec<String>),
+pub struct IcmpText {
+    /// What it says, in the words of IPv4; under IPv6 it is the nearest there is.
+    pub kind: IcmpKind,
+    /// The relative number that the quoted segment begins with.
+    pub start: u32,
+    /// Payload bytes of the quoted segment.
+    pub len: u32,
 }
 
-/// What can be compared besides segments.
+/// What an ICMP error says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Check {
-    /// The connection ended this way.
-    Error,
-    /// The connection has not ended with an error.
-    NoError,
-    /// This event was raised since the last check of one.
-    Event,
-    /// This event was not.
-    NoEvent,
-    /// The last dropped segment was dropped for this reason.
-    Dropped,
-    /// The reason to wait holds this text.
-    Why,
-    /// cwnd in bytes.
-    Cwnd,
-    /// ssthresh in bytes.
-    Ssthresh,
-    /// SND.WND in bytes.
-    SendWindow,
-    /// RTO in seconds.
-    Rto,
-    /// SRTT in seconds.
-    Srtt,
-    /// Bytes that wait to be read.
-    Received,
-    /// Bytes before the end of urgent data.
-    Urgent,
+pub enum IcmpKind {
+    /// `unreachable net_unreachable`
+    NetworkUnreachable,
+    /// `unreachable host_unreachable`
+    HostUnreachable,
+    /// `unreachable protocol_unreachable`
+    ProtocolUnreachable,
+    /// `unreachable port_unreachable`
+    PortUnreachable,
+    /// `unreachable admin_prohibited`
+    Prohibited,
+    /// `unreachable frag_needed mtu N`, under IPv6 packet too big.
+    TooBig(u16),
+    /// `time_exceeded`
+    TimeExceeded,
+    /// `parameter_problem`
+    ParameterProblem,
+    /// `source_quench`; not there under IPv6.
+    SourceQuench,
+}
+
+/// A call and what it is to answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallText {
+    /// The name of the call.
+    pub name: String,
+    /// What it is given.
+    pub arguments: Vec<Value>,
+    /// What it returns.
+    pub result: i64,
+    /// The error, when it returns -1.
+    pub errno: Option<String>,
 }

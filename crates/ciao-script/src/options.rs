@@ -1,47 +1,95 @@
-//! Which options may stand on top of a script? [`ScriptOptions`], `--name=value`.
+//! Which options and settings may stand on top of a script? [`ScriptOptions`], from `--name=value` and from
+//! settings by Linux' names.
+//!
+//! What Linux can be told has its name here too, so that the same text runs there.
 
-use crate::parse::{parse_number, parse_seconds};
-use ciao_tcp::Config;
-use ciao_tcp::config::SocketOptions;
+use ciao_stack::{Overflow, SynCookies};
+use ciao_tcp::config::Config;
 use ciao_tcp::congestion::CongestionControl;
+use core::fmt;
+use core::str::FromStr;
 use core::time::Duration;
 
-/// Headers of IPv4 and TCP, and of IPv6 and TCP, in bytes.
-const HEADERS_V4: u16 = 40;
-const HEADERS_V6: u16 = 60;
+/// Under which version of IP a script plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum IpVersion {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl IpVersion {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::V4, Self::V6];
+
+    /// The MTU of a link without `--mtu`. Twenty bytes more for the longer header of IPv6 make the MSS 1460
+    /// under both, and the scripts the same.
+    #[must_use]
+    pub const fn default_mtu(self) -> u16 {
+        match self {
+            Self::V4 => 1500,
+            Self::V6 => 1520,
+        }
+    }
+}
+
+impl fmt::Display for IpVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        })
+    }
+}
 
 /// What a script sets before it begins.
 #[derive(Clone, Debug)]
 pub struct ScriptOptions {
-    /// The configuration of the host.
+    /// The configuration of the host's TCP.
     pub config: Config,
-    /// The options that the socket starts with.
-    pub socket: SocketOptions,
-    /// The listener keeps no records and answers with SYN cookies.
-    pub syn_cookies: bool,
-    /// The MSS that is announced.
-    pub announce_mss: u16,
-    /// The MSS without an announcement of the peer's.
-    pub default_mss: u16,
+    /// The versions of IP that it plays under.
+    pub versions: Vec<IpVersion>,
+    /// The link's MTU less the default, which differs by version.
+    pub mtu_change: i32,
     /// How much earlier or later than written something may be sent.
     pub tolerance: Duration,
+    /// How packets of the same time arrive.
+    pub arrivals: Arrivals,
+    /// When listeners answer with SYN cookies.
+    pub syn_cookies: SynCookies,
+    /// Half-open connections of a listener.
+    pub syn_queue: Option<usize>,
+    /// What listeners do when a queue is full.
+    pub overflow: Overflow,
+}
+
+/// How segments arrive that are written one after the other at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrivals {
+    /// Each alone: the stack may answer it before it sees the next.
+    Single,
+    /// Together, as a link brings them that merges interrupts.
+    Batched,
 }
 
 impl Default for ScriptOptions {
     fn default() -> Self {
         Self {
             config: Config::default(),
-            socket: SocketOptions::default(),
-            syn_cookies: false,
-            announce_mss: 1500 - HEADERS_V4,
-            default_mss: 536,
+            versions: IpVersion::ALL.to_vec(),
+            mtu_change: 0,
             tolerance: Duration::ZERO,
+            arrivals: Arrivals::Single,
+            syn_cookies: SynCookies::WhenFull,
+            syn_queue: None,
+            overflow: Overflow::Drop,
         }
     }
 }
 
 impl ScriptOptions {
-    /// Sets one, written `name=value`. Times are in seconds, sizes in bytes.
+    /// Sets an option, written `name=value`. Times are in seconds, sizes in bytes.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -50,31 +98,14 @@ impl ScriptOptions {
         let (name, value) = (name.trim(), value.trim());
         let config = &mut self.config;
         match name {
-            "profile" if value == "strict" => *config = Config::strict(),
-            "ip_version" if value == "ipv6" => {
-                self.announce_mss = self.announce_mss + HEADERS_V4 - HEADERS_V6;
-                self.default_mss = 1220;
-            }
-            "mss" => self.announce_mss = parse_number(value)?,
+            "ip_version" if value == "ipv4" => self.versions = vec![IpVersion::V4],
+            "ip_version" if value == "ipv6" => self.versions = vec![IpVersion::V6],
+            // Of an IPv4 link; that of IPv6 is 20 bytes larger.
+            "mtu" => self.mtu_change = parse_number::<i32>(value)? - 1500,
             "tolerance_usecs" => self.tolerance = Duration::from_micros(parse_number(value)?),
-            "timestamps" => config.timestamps = parse_switch(value)?,
-            "sack" => config.sack = parse_switch(value)?,
-            "window_scaling" => config.window_scaling = parse_switch(value)?,
-            "syn_cookies" => self.syn_cookies = parse_switch(value)?,
-            "nodelay" => self.socket.nodelay = parse_switch(value)?,
-            "send_buffer" => {
-                config.send_buffer_bytes = parse_number(value)?;
-                config.send_buffer_max_bytes = config.send_buffer_bytes;
-            }
-            "receive_buffer" => {
-                config.receive_buffer_bytes = parse_number(value)?;
-                config.receive_buffer_max_bytes = config.receive_buffer_bytes;
-            }
-            "send_buffer_max" => config.send_buffer_max_bytes = parse_number(value)?,
-            "receive_buffer_max" => config.receive_buffer_max_bytes = parse_number(value)?,
+            "arrivals" if value == "batched" => self.arrivals = Arrivals::Batched,
+            "profile" if value == "strict" => *config = Config::strict(),
             "initial_window" => config.initial_window_segments = parse_number(value)?,
-            "congestion" if value == "reno" => config.congestion_control = CongestionControl::NewReno,
-            "congestion" if value == "cubic" => config.congestion_control = CongestionControl::Cubic,
             "quick_acks" => config.quick_acks = parse_number(value)?,
             "max_gaps" => config.max_gaps = parse_number(value)?,
             "r1" => config.r1_retransmissions = parse_number(value)?,
@@ -86,18 +117,79 @@ impl ScriptOptions {
             "rto_max" => config.rto_max = parse_seconds(value)?,
             "delayed_ack" => config.delayed_ack = parse_seconds(value)?,
             "persist_max" => config.persist_max = parse_seconds(value)?,
-            "orphan_timeout" => config.orphan_timeout = parse_seconds(value)?,
             _ => return Err(format!("`--{name}={value}` is no option")),
+        }
+        Ok(())
+    }
+
+    /// Sets what Linux' `sysctl` calls `name`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn set_sysctl(&mut self, name: &str, value: &str) -> Result<(), String> {
+        let config = &mut self.config;
+        // Least, default and greatest size.
+        let size = |index| {
+            let size = value.split_whitespace().nth(index);
+            size.ok_or_else(|| format!("`{value}` is not three sizes")).and_then(parse_number)
+        };
+        match name.trim_start_matches("net.ipv4.") {
+            "tcp_timestamps" => config.timestamps = parse_switch(value)?,
+            "tcp_sack" => config.sack = parse_switch(value)?,
+            "tcp_window_scaling" => config.window_scaling = parse_switch(value)?,
+            "tcp_rmem" => {
+                (config.receive_buffer_bytes, config.receive_buffer_max_bytes) = (size(1)?, size(2)?);
+            }
+            "tcp_wmem" => (config.send_buffer_bytes, config.send_buffer_max_bytes) = (size(1)?, size(2)?),
+            "tcp_syncookies" => {
+                self.syn_cookies = match value {
+                    "0" => SynCookies::Off,
+                    "1" => SynCookies::WhenFull,
+                    "2" => SynCookies::Always,
+                    _ => return Err(format!("`{value}` is neither 0 nor 1 nor 2")),
+                }
+            }
+            "tcp_max_syn_backlog" => self.syn_queue = Some(parse_number(value)?),
+            "tcp_abort_on_overflow" => {
+                self.overflow = if parse_switch(value)? { Overflow::Reset } else { Overflow::Drop };
+            }
+            "tcp_fin_timeout" => config.orphan_timeout = parse_seconds(value)?,
+            "tcp_congestion_control" => config.congestion_control = parse_congestion(value)?,
+            _ => return Err(format!("`{name}` is no setting of ours")),
         }
         Ok(())
     }
 }
 
-/// `on` or `off`, also as 1 or 0.
-pub(crate) fn parse_switch(value: &str) -> Result<bool, String> {
-    match value {
-        "on" | "1" => Ok(true),
-        "off" | "0" => Ok(false),
-        _ => Err(format!("`{value}` is neither `on` nor `off`")),
+/// The congestion control of a name.
+pub(crate) fn parse_congestion(name: &str) -> Result<CongestionControl, String> {
+    match name {
+        "reno" => Ok(CongestionControl::NewReno),
+        "cubic" => Ok(CongestionControl::Cubic),
+        _ => Err(format!("`{name}` is no congestion control of ours")),
     }
+}
+
+/// 1 or 0.
+fn parse_switch(value: &str) -> Result<bool, String> {
+    match value {
+        "1" => Ok(true),
+        "0" => Ok(false),
+        _ => Err(format!("`{value}` is neither 0 nor 1")),
+    }
+}
+
+/// Decimal seconds.
+pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = parse_number(text)?;
+    if !(0.0..1e9).contains(&seconds) {
+        return Err(format!("{text} s is no time"));
+    }
+    // Whole nanoseconds: 0.3 is not what it seems in binary.
+    Ok(Duration::from_nanos((seconds * 1e9).round() as u64))
+}
+
+/// A number of any kind.
+pub(crate) fn parse_number<T: FromStr>(text: &str) -> Result<T, String> {
+    text.trim().parse().map_err(|_| format!("`{}` is no number that fits here", text.trim()))
 }

@@ -1,11 +1,11 @@
 //! How is the text of a script read? [`parse`].
 
-use crate::event::{Action, Answer, Call, Check, Event, Script, When};
-use crate::notation::{OptionText, SegmentText, parse_flags};
-use crate::options::ScriptOptions;
-use ciao_tcp::TcpState;
-use ciao_wire::{SackBlock, SeqNum, Timestamps};
-use core::str::FromStr;
+use crate::assertion::parse_assertion;
+use crate::event::{Action, CallText, Event, IcmpKind, IcmpText, Script, When};
+use crate::notation::{EcnText, IpText, OptionText, SegmentText, parse_flags};
+use crate::options::{ScriptOptions, parse_number, parse_seconds};
+use crate::value::parse_call;
+use ciao_wire::Ecn;
 use core::time::Duration;
 
 /// Reads a script.
@@ -14,74 +14,168 @@ use core::time::Duration;
 /// The number of the line that cannot be read, and why.
 pub fn parse(text: &str) -> Result<Script, (usize, String)> {
     let mut script = Script { options: ScriptOptions::default(), events: Vec::new() };
-    for (index, line) in text.lines().enumerate() {
-        let line = line.split("//").next().unwrap_or_default().trim();
-        let number = index + 1;
-        if line.is_empty() {
-        } else if let Some(option) = line.strip_prefix("--") {
-            if !script.events.is_empty() {
-                return Err((number, "options stand before the first event".to_owned()));
-            }
-            script.options.set(option).map_err(|fault| (number, fault))?;
-        } else {
-            script.events.push(parse_event(number, line).map_err(|fault| (number, fault))?);
-        }
+    for (line, statement) in statements(text) {
+        read_statement(&mut script, line, &statement).map_err(|fault| (line, fault))?;
     }
     Ok(script)
 }
 
-fn parse_event(number: usize, line: &str) -> Result<Event, String> {
-    let (answer, body) = match line.strip_suffix('&') {
-        Some(body) => (Answer::AfterNext, body.trim()),
-        None => (Answer::AtOnce, line),
-    };
-    let (when, action) = parse_time(body)?;
-    let action = if let Some(rest) = action.strip_prefix("< icmp ") {
-        let (kind, quoted) = rest.trim().split_once('[').ok_or("write `< icmp KIND [NUMBER]`")?;
-        Action::Icmp(kind.trim().to_owned(), parse_number(quoted.trim_end_matches(']'))?)
+/// Divides a script into options, settings and events, without comments, each with the line it begins on.
+fn statements(text: &str) -> Vec<(usize, String)> {
+    let mut statements: Vec<(usize, String)> = Vec::new();
+    for (index, line) in without_comments(text).lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() {
+            continue;
+        }
+        let begins = line.starts_with(|first: char| first.is_ascii_digit() || "+*`".contains(first))
+            || line.starts_with("--")
+            || line.starts_with('.') && !line.starts_with("...");
+        match statements.last_mut() {
+            Some((_, last)) if !begins || is_open(last) => {
+                last.push(' ');
+                last.push_str(line);
+            }
+            _ => statements.push((index + 1, line.to_owned())),
+        }
+    }
+    statements
+}
+
+/// Whether a statement goes on in the next line whatever that begins with.
+fn is_open(statement: &str) -> bool {
+    statement.contains("%{") && !statement.contains("}%") || statement.matches('`').count() % 2 == 1
+}
+
+/// The text with blanks in the place of comments, and the same lines.
+fn without_comments(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("//").into_iter().chain(rest.find("/*")).min() {
+        out.push_str(&rest[..at]);
+        let comment = &rest[at..];
+        let len = if comment.starts_with("//") {
+            comment.find('\n').unwrap_or(comment.len())
+        } else {
+            comment.find("*/").map_or(comment.len(), |end| end + 2)
+        };
+        out.extend(comment[..len].chars().filter(|letter| *letter == '\n'));
+        rest = &comment[len..];
+    }
+    out + rest
+}
+
+fn read_statement(script: &mut Script, line: usize, statement: &str) -> Result<(), String> {
+    let on_top = statement.starts_with("--") || statement.starts_with('`');
+    if on_top && !script.events.is_empty() {
+        return Err("options and settings stand before the first event".to_owned());
+    }
+    if let Some(option) = statement.strip_prefix("--") {
+        script.options.set(option)
+    } else if on_top {
+        read_settings(&mut script.options, statement.trim_matches('`'))
+    } else {
+        script.events.push(parse_event(line, statement)?);
+        Ok(())
+    }
+}
+
+/// `sysctl -q name=value name="several values"`, perhaps several with `;` or `&&` between them.
+fn read_settings(options: &mut ScriptOptions, text: &str) -> Result<(), String> {
+    for command in text.split([';', '&', '\n']).map(str::trim).filter(|command| !command.is_empty()) {
+        let mut rest = command
+            .strip_prefix("sysctl")
+            .map(|rest| rest.trim_start().trim_start_matches("-q").trim_start())
+            .ok_or_else(|| format!("`{command}` is not `sysctl -q name=value`"))?;
+        while !rest.is_empty() {
+            let (name, value) = rest.split_once('=').ok_or_else(|| format!("`{rest}` has no value"))?;
+            let (value, after) = match value.strip_prefix('"') {
+                Some(quoted) => quoted.split_once('"').ok_or("a quotation mark is missing")?,
+                None => value.split_once(char::is_whitespace).unwrap_or((value, "")),
+            };
+            options.set_sysctl(name, value)?;
+            rest = after.trim_start();
+        }
+    }
+    Ok(())
+}
+
+fn parse_event(line: usize, text: &str) -> Result<Event, String> {
+    let (when, returns, action) = parse_time(text)?;
+    let action = if let Some(code) = action.strip_prefix("%{") {
+        let code = code.strip_suffix("}%").ok_or("`}%` is missing")?;
+        Action::Assert(parse_assertion(code)?)
+    } else if let Some(rest) = action.strip_prefix("< icmp ") {
+        Action::Icmp(parse_icmp(rest)?)
     } else if let Some(segment) = action.strip_prefix('<') {
         Action::Inject(parse_segment(segment)?)
     } else if let Some(segment) = action.strip_prefix('>') {
         Action::Expect(parse_segment(segment)?)
     } else {
-        parse_call(action)?
+        Action::Call(parse_call_line(action)?)
     };
-    Ok(Event { line: number, text: line.to_owned(), when, action, answer })
+    if returns.is_some() && !matches!(action, Action::Call(_)) {
+        return Err("only a call has a time at which it returns".to_owned());
+    }
+    Ok(Event { line, text: text.to_owned(), when, returns, action })
 }
 
-/// The time in front of an action, and the rest.
-fn parse_time(text: &str) -> Result<(When, &str), String> {
-    if !text.starts_with(|first: char| first.is_ascii_digit() || "+*.".contains(first)) {
-        return Ok((When::Relative(Duration::ZERO, Duration::ZERO), text));
-    }
+/// The time in front of an action, that at which a call returns, and the rest.
+fn parse_time(text: &str) -> Result<(When, Option<Duration>, &str), String> {
     let (time, action) = text.split_once(char::is_whitespace).ok_or("an action follows the time")?;
+    let action = action.trim();
     if time == "*" {
-        return Ok((When::Any, action.trim()));
+        return Ok((When::Any, None, action));
     }
-    let (from, to) = time.split_once('~').unwrap_or((time, time));
     let seconds = |text: &str| parse_seconds(text.trim_start_matches('+'));
+    let (time, returns) = match time.split_once("...") {
+        Some((time, end)) => (time, Some(seconds(end)?)),
+        None => (time, None),
+    };
+    let (from, to) = time.split_once('~').unwrap_or((time, time));
     let (earliest, latest) = (seconds(from)?, seconds(to)?);
     let when = if from.starts_with('+') {
         When::Relative(earliest, latest)
     } else {
         When::Absolute(earliest, latest)
     };
-    Ok((when, action.trim()))
+    Ok((when, returns, action))
 }
 
-/// Decimal seconds.
-pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = parse_number(text)?;
-    if !(0.0..1e9).contains(&seconds) {
-        return Err(format!("{text} s is no time"));
+/// `unreachable KIND [mtu N] [START:END(LEN)]`
+fn parse_icmp(text: &str) -> Result<IcmpText, String> {
+    let (kind, quoted) = text.trim().split_once('[').ok_or("write `< icmp KIND [START:END(LEN)]`")?;
+    let words: Vec<&str> = kind.split_whitespace().collect();
+    let kind = match words[..] {
+        ["unreachable", "net_unreachable"] => IcmpKind::NetworkUnreachable,
+        ["unreachable", "host_unreachable"] => IcmpKind::HostUnreachable,
+        ["unreachable", "protocol_unreachable"] => IcmpKind::ProtocolUnreachable,
+        ["unreachable", "port_unreachable"] => IcmpKind::PortUnreachable,
+        ["unreachable", "admin_prohibited"] => IcmpKind::Prohibited,
+        ["unreachable", "frag_needed", "mtu", mtu] | ["packet_too_big", "mtu", mtu] => {
+            IcmpKind::TooBig(parse_number(mtu)?)
+        }
+        ["time_exceeded"] => IcmpKind::TimeExceeded,
+        ["parameter_problem"] => IcmpKind::ParameterProblem,
+        ["source_quench"] => IcmpKind::SourceQuench,
+        _ => return Err(format!("`{}` is no ICMP error", kind.trim())),
+    };
+    let quoted = quoted.strip_suffix(']').ok_or("`]` is missing")?;
+    let (start, len) = parse_range(quoted.trim())?;
+    Ok(IcmpText { kind, start, len })
+}
+
+/// `name(arguments) = result ERRNO (comment)`
+fn parse_call_line(text: &str) -> Result<CallText, String> {
+    let (name, arguments, rest) = parse_call(text)?;
+    let result = rest.trim().strip_prefix('=').ok_or("`= RESULT` is missing behind the call")?;
+    let mut words = result.split('(').next().unwrap_or_default().split_whitespace();
+    let result = parse_number(words.next().ok_or("the result is missing")?)?;
+    let errno = words.next().map(str::to_owned);
+    if errno.is_some() != (result == -1) {
+        return Err("-1 and the name of an error belong together".to_owned());
     }
-    // Whole nanoseconds: 0.3 is not what it seems in binary.
-    Ok(Duration::from_nanos((seconds * 1e9).round() as u64))
-}
-
-/// A number of any kind.
-pub(crate) fn parse_number<T: FromStr>(text: &str) -> Result<T, String> {
-    text.trim().parse().map_err(|_| format!("`{}` is no number that fits here", text.trim()))
+    Ok(CallText { name, arguments, result, errno })
 }
 
 /// Reads a segment behind its direction.
@@ -89,6 +183,18 @@ pub(crate) fn parse_number<T: FromStr>(text: &str) -> Result<T, String> {
 /// # Errors
 /// What is wrong with it.
 pub fn parse_segment(text: &str) -> Result<SegmentText, String> {
+    let mut segment = SegmentText::default();
+    let mut text = text.trim();
+    while let Some(rest) = text.strip_prefix('[').or_else(|| text.strip_prefix('(')) {
+        let (info, rest) = rest.split_once([']', ')']).ok_or("`]` is missing")?;
+        parse_ip(&mut segment.ip, info)?;
+        text = rest.trim_start();
+    }
+    let words: Vec<&str> = text.splitn(4, char::is_whitespace).collect();
+    if let [from, ">", to, rest] = words[..] {
+        segment.ports = Some((parse_number(from)?, parse_number(to)?));
+        text = rest;
+    }
     let (fields, options) = match text.split_once('<') {
         Some((fields, options)) => {
             let options = options.trim().strip_suffix('>').ok_or("`>` is missing behind the options")?;
@@ -96,10 +202,10 @@ pub fn parse_segment(text: &str) -> Result<SegmentText, String> {
         }
         None => (text, Some(Vec::new())),
     };
+    segment.options = options;
     let mut words = fields.split_whitespace();
-    let flags = parse_flags(words.next().ok_or("control bits are missing")?)?;
-    let (start, len) = parse_range(words.next().ok_or("START:END(LEN) is missing")?)?;
-    let mut segment = SegmentText { flags, start, len, ack: None, window: None, urgent: None, options };
+    segment.flags = parse_flags(words.next().ok_or("control bits are missing")?)?;
+    (segment.start, segment.len) = parse_range(words.next().ok_or("START:END(LEN) is missing")?)?;
     while let Some(word) = words.next() {
         let value = words.next().ok_or_else(|| format!("a number is missing behind `{word}`"))?;
         match word {
@@ -113,6 +219,24 @@ pub fn parse_segment(text: &str) -> Result<SegmentText, String> {
         return Err("`.` among the control bits and `ack N` belong together".to_owned());
     }
     Ok(segment)
+}
+
+fn parse_ip(ip: &mut IpText, text: &str) -> Result<(), String> {
+    let words: Vec<&str> = text.split([' ', ',']).filter(|word| !word.is_empty()).collect();
+    match words[..] {
+        ["noecn"] => ip.ecn = Some(EcnText::Exactly(Ecn::NotEct)),
+        ["ect0"] => ip.ecn = Some(EcnText::Exactly(Ecn::Ect0)),
+        ["ect1"] => ip.ecn = Some(EcnText::Exactly(Ecn::Ect1)),
+        ["ect01"] => ip.ecn = Some(EcnText::Capable),
+        ["ce"] => ip.ecn = Some(EcnText::Exactly(Ecn::Ce)),
+        ["ttl", number] => ip.hop_limit = Some(parse_number(number)?),
+        ["tos", number] => {
+            let digits = number.trim_start_matches("0x");
+            ip.tos = Some(u8::from_str_radix(digits, 16).map_err(|_| format!("`{number}` is no byte"))?);
+        }
+        _ => return Err(format!("`{text}` is nothing that an IP header says")),
+    }
+    Ok(())
 }
 
 /// `START:END(LEN)`.
@@ -131,75 +255,43 @@ fn parse_options(text: &str) -> Result<Vec<OptionText>, String> {
     let mut options = Vec::new();
     for option in text.split(',') {
         let words: Vec<&str> = option.split_whitespace().collect();
-        match words[..] {
-            ["nop"] => options.push(OptionText::Nop),
-            ["eol"] => options.push(OptionText::End),
-            ["mss", mss] => options.push(OptionText::Mss(parse_number(mss)?)),
-            ["wscale", shift] => options.push(OptionText::WindowScale(parse_number(shift)?)),
-            ["sackOK"] => options.push(OptionText::SackPermitted),
-            ["TS", "val", value, "ecr", echo] => options.push(OptionText::Timestamps(Timestamps {
-                value: parse_number(value)?,
-                echo: parse_number(echo)?,
-            })),
-            ["sack", ref blocks @ ..] => {
-                for block in blocks {
-                    let (start, end) = block.split_once(':').ok_or("a SACK block is START:END")?;
-                    let (start, end) = (SeqNum(parse_number(start)?), SeqNum(parse_number(end)?));
-                    options.push(OptionText::Sack(SackBlock { start, end }));
-                }
+        options.push(match words[..] {
+            ["nop"] => OptionText::Nop,
+            ["eol"] => OptionText::End,
+            ["mss", mss] => OptionText::Mss(parse_number(mss)?),
+            ["wscale", shift] => OptionText::WindowScale(parse_number(shift)?),
+            ["sackOK"] => OptionText::SackPermitted,
+            ["TS", "val", value, "ecr", echo] => {
+                OptionText::Timestamps { value: parse_number(value)?, echo: parse_number(echo)? }
             }
-            ["unknown"] => options.push(OptionText::Unknown),
+            ["sack", ref blocks @ ..] => {
+                OptionText::Sack(blocks.iter().map(parse_block).collect::<Result<_, _>>()?)
+            }
+            ["FO"] => OptionText::FastOpen(Vec::new()),
+            ["FO", digits] => OptionText::FastOpen(parse_hex(digits)?),
+            ["md5", digits] => OptionText::Md5(parse_hex(digits)?),
+            ["uto", word] => {
+                let digits = word.trim_start_matches("0x");
+                OptionText::UserTimeout(
+                    u16::from_str_radix(digits, 16).map_err(|_| format!("`{word}` is no word"))?,
+                )
+            }
+            ["unknown"] => OptionText::Unknown,
             _ => return Err(format!("`{}` is no option", option.trim())),
-        }
+        });
     }
     Ok(options)
 }
 
-fn parse_call(text: &str) -> Result<Action, String> {
-    let (call, result) = match text.split_once('=') {
-        Some((call, result)) => (call.trim(), Some(result.trim().to_owned())),
-        None => (text, None),
-    };
-    let (name, arguments) = call.split_once(char::is_whitespace).unwrap_or((call, ""));
-    let arguments = arguments.trim();
-    let check = |check| Ok(Action::Check(check, arguments.to_owned()));
-    let call = match name {
-        "connect" => Call::Connect,
-        "listen" => Call::Listen,
-        "accept" => Call::Accept,
-        "write" => Call::Write(parse_number(arguments)?),
-        "write_urgent" => Call::WriteUrgent(parse_number(arguments)?),
-        "read" => Call::Read(parse_number(arguments)?),
-        "peek" => Call::Peek(parse_number(arguments)?),
-        "shutdown" => Call::Shutdown,
-        "close" => Call::Close,
-        "abort" => Call::Abort,
-        "set" => {
-            let mut words = arguments.split_whitespace().map(str::to_owned);
-            Call::Set(words.next().ok_or("name the option to set")?, words.collect())
-        }
-        "state" => {
-            let state = TcpState::ALL.into_iter().find(|state| state.name() == arguments);
-            return Ok(Action::State(state.ok_or_else(|| format!("`{arguments}` is no state"))?));
-        }
-        "error" => return check(Check::Error),
-        "event" => return check(Check::Event),
-        "dropped" => return check(Check::Dropped),
-        "why" => return check(Check::Why),
-        "cwnd" => return check(Check::Cwnd),
-        "ssthresh" => return check(Check::Ssthresh),
-        "send_window" => return check(Check::SendWindow),
-        "rto" => return check(Check::Rto),
-        "srtt" => return check(Check::Srtt),
-        "received" => return check(Check::Received),
-        "urgent" => return check(Check::Urgent),
-        "no" if arguments == "error" => return check(Check::NoError),
-        "no" if arguments.starts_with("event ") => {
-            return Ok(Action::Check(Check::NoEvent, arguments["event ".len()..].trim().to_owned()));
-        }
-        _ => return Err(format!("`{name}` is neither a segment nor a call nor a check")),
-    };
-    Ok(Action::Call(call, result))
+fn parse_block(text: &&str) -> Result<(u32, u32), String> {
+    let (start, end) = text.split_once(':').ok_or("a SACK block is START:END")?;
+    Ok((parse_number(start)?, parse_number(end)?))
+}
+
+fn parse_hex(digits: &str) -> Result<Vec<u8>, String> {
+    let byte = |at: usize| digits.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
+    let bytes: Option<Vec<u8>> = (0..digits.len()).step_by(2).map(byte).collect();
+    bytes.ok_or_else(|| format!("`{digits}` are no bytes"))
 }
 
 #[cfg(test)]
@@ -212,22 +304,22 @@ mod tests {
 
     #[test]
     fn faults_are_named_with_their_line() {
-        assert_eq!(
-            fault("connect\n\nfly"),
-            (3, "`fly` is neither a segment nor a call nor a check".to_owned())
-        );
-        assert_eq!(fault("< S 0:1(0)").1, "0 + 0 is not 1: SYN and FIN are not counted");
-        assert_eq!(fault("< S 0:0(0) <mss>").1, "`mss` is no option");
-        assert_eq!(fault("< . 0:0(0)").1, "`.` among the control bits and `ack N` belong together");
-        assert_eq!(fault("connect\n--mss=9").1, "options stand before the first event");
-        assert_eq!(fault("state OPEN").1, "`OPEN` is no state");
-        assert_eq!(fault("+x connect").1, "`x` is no number that fits here");
+        assert_eq!(fault("0 close(3) = 0\n\n+0 fly away"), (3, "`(` is missing before `away`".to_owned()));
+        assert_eq!(fault("0 < S 0:1(0)").1, "0 + 0 is not 1: SYN and FIN are not counted");
+        assert_eq!(fault("0 < S 0:0(0) <mss>").1, "`mss` is no option");
+        assert_eq!(fault("0 < . 0:0(0)").1, "`.` among the control bits and `ack N` belong together");
+        assert_eq!(fault("0 close(3) = 0\n--mtu=9").1, "options and settings stand before the first event");
+        assert_eq!(fault("0 close(3) = -1").1, "-1 and the name of an error belong together");
+        assert_eq!(fault("+x close(3) = 0").1, "`x` is no number that fits here");
+        assert_eq!(fault("`reboot`").1, "`reboot` is not `sysctl -q name=value`");
+        assert_eq!(fault("0 < [loud] S 0:0(0)").1, "`loud` is nothing that an IP header says");
     }
 
     #[test]
     fn times_are_exact_to_the_nanosecond() {
         let script =
-            parse("0.3 connect\n+.2~+.25 close\n* > . 1:1(0) ack 1\nabort").expect("it is written well");
+            parse("0.3 close(3) = 0\n+.2~+.25 > . 1:1(0) ack 1\n* > . 1:1(0) ack 1\n+0...0.7 close(3) = 0")
+                .expect("it is written well");
         let millis = Duration::from_millis;
         let times: Vec<When> = script.events.iter().map(|event| event.when).collect();
         assert_eq!(
@@ -239,5 +331,17 @@ mod tests {
                 When::Relative(Duration::ZERO, Duration::ZERO),
             ]
         );
+        assert_eq!(script.events[3].returns, Some(millis(700)));
+    }
+
+    #[test]
+    fn comments_and_line_breaks_do_not_matter() {
+        let script = parse(
+            "// first\n0 /* what\n  kind */ socket(..., SOCK_STREAM,\n   IPPROTO_TCP) = 3 // its number\n+0 %{\n\
+             assert tcpi_snd_cwnd == 10\n}%",
+        )
+        .expect("it is written well");
+        let lines: Vec<usize> = script.events.iter().map(|event| event.line).collect();
+        assert_eq!(lines, [2, 5]);
     }
 }

@@ -1,21 +1,21 @@
 //! How is a script played? [`play`]: event after event, in virtual time, until one is not as written.
 
-use crate::calls::{self, Streams, pattern};
-use crate::endpoint::{Endpoint, LOCAL_PORT, REMOTE_PORT, Sent};
-use crate::event::{Action, Answer, Event, Script, When};
-use crate::notation::{Bases, SegmentText, print_segment};
+use crate::assertion;
+use crate::calls::Caller;
+use crate::errno::{self, Reply};
+use crate::event::{Action, CallText, Event, Script, When};
+use crate::facts;
+use crate::notation::SegmentText;
+use crate::options::{Arrivals, IpVersion};
+use crate::packets::{Seen, SegmentSeen};
 use crate::parse;
-use bytes::Bytes;
-use ciao_tcp::{IcmpError, IcmpErrorKind, Segment};
-use ciao_wire::{Instant, SeqNum};
+use crate::sockets::Sockets;
+use crate::stage::{Sent, Side, Stage, print_seconds};
+use ciao_stack::TraceRecord;
+use ciao_wire::Instant;
 use core::fmt;
 use core::time::Duration;
 
-/// The number from which the script's own sequence numbers count; like ours just before the end of the number
-/// space.
-const REMOTE_BASE: u32 = u32::MAX - 1000;
-/// The window of segments that name none, until one does.
-const DEFAULT_WINDOW: u16 = u16::MAX;
 /// How long `*` waits.
 const PATIENCE: Duration = Duration::from_secs(1_000_000);
 
@@ -28,6 +28,8 @@ pub struct Failure {
     pub text: String,
     /// What is wrong.
     pub message: String,
+    /// Under which version of IP; `None` when the script cannot be read at all.
+    pub version: Option<IpVersion>,
     /// All segments and lines up to here.
     pub transcript: Vec<String>,
 }
@@ -36,6 +38,9 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for line in &self.transcript {
             writeln!(f, "    {line}")?;
+        }
+        if let Some(version) = self.version {
+            write!(f, "{version}, ")?;
         }
         match self.line {
             0 => write!(f, "at the end of the script: {}", self.message),
@@ -46,7 +51,18 @@ impl fmt::Display for Failure {
 
 impl core::error::Error for Failure {}
 
-/// Reads and plays a script.
+/// A script that was played.
+#[derive(Debug)]
+pub struct Performance {
+    /// Whether it went as written.
+    pub outcome: Result<(), Failure>,
+    /// All that the host recorded, up to the line that failed.
+    pub records: Vec<TraceRecord>,
+    /// The host's time when it began.
+    pub start: Instant,
+}
+
+/// Reads a script and plays it under each of its versions of IP.
 ///
 /// # Errors
 /// The first thing that is not as written.
@@ -55,122 +71,234 @@ pub fn play(text: &str) -> Result<(), Failure> {
         line,
         text: text.lines().nth(line - 1).unwrap_or_default().trim().to_owned(),
         message,
+        version: None,
         transcript: Vec::new(),
     })?;
-    let mut stage = Stage::new(&script);
-    let mut last = None;
-    let played = script.events.iter().try_for_each(|event| {
-        last = Some(event);
-        stage.play(event)
-    });
-    let (event, message) = match played {
-        Err(message) => (last, message),
-        Ok(()) => match stage.unexpected() {
-            Err(message) => (None, message),
-            Ok(()) => return Ok(()),
-        },
-    };
-    Err(Failure {
+    script.options.versions.iter().try_for_each(|version| perform(&script, *version).outcome)
+}
+
+/// Plays a script under one version of IP.
+#[must_use]
+pub fn perform(script: &Script, version: IpVersion) -> Performance {
+    let failure = |event: Option<&Event>, message, transcript| Failure {
         line: event.map_or(0, |event| event.line),
         text: event.map(|event| event.text.clone()).unwrap_or_default(),
         message,
-        transcript: stage.transcript,
-    })
+        version: Some(version),
+        transcript,
+    };
+    let side = if calls(script, "connect") { Side::Caller } else { Side::Service };
+    let mut player = match Stage::new(&script.options, version, side) {
+        Ok(stage) => Player::new(script, stage),
+        Err(message) => {
+            let outcome = Err(failure(script.events.first(), message, Vec::new()));
+            return Performance { outcome, records: Vec::new(), start: Instant::ZERO };
+        }
+    };
+    let mut last = None;
+    let played = script.events.iter().try_for_each(|event| {
+        last = Some(event);
+        player.play(event)
+    });
+    let outcome = match played {
+        Err(message) => Err((last, message)),
+        Ok(()) => player.finish().map_err(|message| (None, message)),
+    };
+    let outcome =
+        outcome.map_err(|(event, message)| failure(event, message, core::mem::take(&mut player.transcript)));
+    Performance { outcome, records: player.stage.records, start: player.stage.start }
 }
 
-/// Plays the script that `parts` make, one behind the other.
-///
-/// # Panics
-/// When something is not as written; the message holds all segments up to there.
-#[track_caller]
-pub fn assert_plays<const N: usize>(parts: [&str; N]) {
-    if let Err(failure) = play(&parts.join("\n")) {
-        panic!("the script does not go as written\n{failure}");
-    }
+/// Whether a script calls `name` before anything arrives.
+fn calls(script: &Script, name: &str) -> bool {
+    let first = script.events.iter().find_map(|event| match &event.action {
+        Action::Call(call) if call.name == "listen" || call.name == "connect" => Some(call.name == name),
+        _ => None,
+    });
+    first.unwrap_or(false)
 }
 
-/// Where a script is played.
-struct Stage {
-    endpoint: Endpoint,
-    streams: Streams,
+/// The state of a play.
+struct Player {
+    stage: Stage,
+    sockets: Sockets,
     tolerance: Duration,
-    now: Instant,
-    /// When the event before happened.
+    arrivals: Arrivals,
+    /// When the event before happened, in the host's time.
     previous: Instant,
-    window: u16,
+    /// Calls that wait.
+    waiting: Vec<Waiting>,
+    /// Segments that arrive with the next event at the latest.
+    batch: Vec<SegmentText>,
     transcript: Vec<String>,
 }
 
-impl Stage {
-    fn new(script: &Script) -> Self {
+/// A call that waits.
+struct Waiting {
+    call: CallText,
+    progress: usize,
+    line: usize,
+    /// When it is to return.
+    until: Instant,
+}
+
+impl Player {
+    fn new(script: &Script, stage: Stage) -> Self {
         Self {
-            endpoint: Endpoint::new(&script.options),
-            streams: Streams::default(),
+            previous: stage.start,
+            stage,
+            sockets: Sockets::default(),
             tolerance: script.options.tolerance,
-            now: Instant::ZERO,
-            previous: Instant::ZERO,
-            window: DEFAULT_WINDOW,
+            arrivals: script.options.arrivals,
+            waiting: Vec::new(),
+            batch: Vec::new(),
             transcript: Vec::new(),
         }
     }
 
     fn play(&mut self, event: &Event) -> Result<(), String> {
-        let (earliest, latest) = match event.when {
-            When::Any => (Instant::ZERO, self.now + PATIENCE),
-            When::Absolute(from, to) => (Instant::ZERO + from, Instant::ZERO + to),
-            When::Relative(from, to) => (self.previous + from, self.previous + to),
+        let (base, earliest, latest) = match event.when {
+            When::Any => (self.stage.now, Duration::ZERO, PATIENCE),
+            When::Absolute(from, to) => (self.stage.start, from, to),
+            When::Relative(from, to) => (self.previous, from, to),
         };
+        let (earliest, latest) = (base + earliest, base + latest);
+        if let (Action::Inject(segment), Arrivals::Batched) = (&event.action, self.arrivals)
+            && earliest <= self.stage.now
+        {
+            self.note(&event.text);
+            self.batch.push(segment.clone());
+            return Ok(());
+        }
+        self.deliver()?;
         if let Action::Expect(expected) = &event.action {
             self.previous = self.expect(expected, earliest, latest)?;
             return Ok(());
         }
-        self.pass(if event.when == When::Any { self.now } else { earliest })?;
+        self.pass(earliest.max(self.stage.now.min(latest)))?;
         self.unexpected()?;
-        self.previous = self.now;
+        self.previous = self.stage.now;
         self.note(&event.text);
         match &event.action {
             Action::Expect(_) => unreachable!("handled above"),
-            Action::Inject(segment) => {
-                let segment = self.segment(segment);
-                self.endpoint.handle_segment(self.now, segment);
+            Action::Inject(segment) if self.arrivals == Arrivals::Batched => {
+                self.batch.push(segment.clone());
+                return Ok(());
             }
-            Action::Icmp(kind, start) => self.icmp(kind, *start)?,
-            Action::Call(call, result) => {
-                let (endpoint, streams) = (&mut self.endpoint, &mut self.streams);
-                calls::make(endpoint, streams, self.now, call, result.as_deref())?;
+            Action::Inject(segment) => self.stage.inject(&[segment]),
+            Action::Icmp(icmp) => self.stage.inject_icmp(icmp)?,
+            Action::Call(call) => self.call(call, event, base)?,
+            Action::Assert(comparisons) => {
+                let (stage, sockets) = (&mut self.stage, &self.sockets);
+                return comparisons.iter().try_for_each(|comparison| {
+                    assertion::check(comparison, |name| facts::fact(stage, sockets, name))
+                });
             }
-            Action::State(state) => {
-                let found = self.endpoint.state();
-                return if found == *state { Ok(()) } else { Err(format!("the state is {found}")) };
-            }
-            Action::Check(check, value) => return calls::check(&mut self.endpoint, *check, value),
         }
-        match event.answer {
-            Answer::AtOnce => self.endpoint.drain(self.now),
-            Answer::AfterNext => Ok(()),
+        self.settle()
+    }
+
+    /// What is left when the script is over.
+    fn finish(&mut self) -> Result<(), String> {
+        self.deliver()?;
+        match self.waiting.first() {
+            Some(waiting) => Err(format!("the call of line {} still waits", waiting.line)),
+            None => self.unexpected(),
+        }
+    }
+
+    /// Lets a batch arrive.
+    fn deliver(&mut self) -> Result<(), String> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        let batch = core::mem::take(&mut self.batch);
+        self.stage.inject(&batch.iter().collect::<Vec<_>>());
+        self.settle()
+    }
+
+    /// Makes a call.
+    fn call(&mut self, call: &CallText, event: &Event, base: Instant) -> Result<(), String> {
+        let mut progress = 0;
+        match self.attempt(call, &mut progress)? {
+            Reply::Blocks(_) => match event.returns {
+                Some(returns) => {
+                    let until = base + returns;
+                    self.waiting.push(Waiting { call: call.clone(), progress, line: event.line, until });
+                    Ok(())
+                }
+                None => Err("the call waits: write when it returns, or forbid it by O_NONBLOCK".to_owned()),
+            },
+            _ if event.returns.is_some_and(|returns| base + returns > self.stage.now) => {
+                Err("the call returns at once".to_owned())
+            }
+            reply => same_reply(call, reply),
+        }
+    }
+
+    fn attempt(&mut self, call: &CallText, progress: &mut usize) -> Result<Reply, String> {
+        Caller { stage: &mut self.stage, sockets: &mut self.sockets, call, progress }.attempt()
+    }
+
+    /// Takes out what follows from an input, and lets calls return.
+    fn settle(&mut self) -> Result<(), String> {
+        self.stage.drain()?;
+        self.hear();
+        let mut index = 0;
+        while index < self.waiting.len() {
+            let mut waiting = self.waiting.remove(index);
+            match self.attempt(&waiting.call.clone(), &mut waiting.progress)? {
+                Reply::Blocks(_) => {
+                    self.waiting.insert(index, waiting);
+                    index += 1;
+                }
+                reply => {
+                    let Waiting { call, line, until, .. } = waiting;
+                    let (now, tolerance) = (self.stage.now, self.tolerance);
+                    if now + tolerance < until || now > until + tolerance {
+                        let now = print_seconds(self.stage.elapsed(now));
+                        return Err(format!("the call of line {line} returns at {now}"));
+                    }
+                    same_reply(&call, reply).map_err(|fault| format!("the call of line {line}: {fault}"))?;
+                }
+            }
+            self.stage.drain()?;
+        }
+        Ok(())
+    }
+
+    /// Notes what ICMP said, for who asks for `SO_ERROR`.
+    fn hear(&mut self) {
+        for (id, error) in self.stage.soft_errors.drain(..) {
+            if let Some(socket) = self.sockets.holder_of(id) {
+                socket.soft_error = Some(errno::of_connection(error));
+            }
         }
     }
 
     /// Lets time pass up to `until`, with all timers that run out on the way.
     fn pass(&mut self, until: Instant) -> Result<(), String> {
         while self.step(until)? {}
-        self.now = self.now.max(until);
+        self.stage.now = self.stage.now.max(until);
         Ok(())
     }
 
     /// Lets the next timer run out, if that is before or at `until`.
     fn step(&mut self, until: Instant) -> Result<bool, String> {
-        let Some(at) = self.endpoint.poll_timeout().filter(|at| *at <= until) else { return Ok(false) };
-        self.now = self.now.max(at);
-        self.endpoint.handle_timeout(self.now);
-        self.endpoint.drain(self.now)?;
+        let Some(at) = self.stage.host.poll_timeout().filter(|at| *at <= until) else { return Ok(false) };
+        self.stage.now = self.stage.now.max(at);
+        self.stage.host.handle_timeout(self.stage.now);
+        self.settle()?;
+        if self.stage.host.poll_timeout().is_some_and(|next| next <= at) {
+            return Err(format!("at {} a timer does not end", print_seconds(self.stage.elapsed(at))));
+        }
         Ok(true)
     }
 
     /// Fails when something was sent that the script does not expect here.
     fn unexpected(&mut self) -> Result<(), String> {
-        match self.endpoint.outbox.pop_front() {
-            Some(sent) => Err(format!("not expected: {}", self.print(&sent))),
+        match self.stage.outbox.pop_front() {
+            Some(sent) => Err(format!("not expected: {}", self.stage.print(&sent))),
             None => Ok(()),
         }
     }
@@ -184,15 +312,13 @@ impl Stage {
     ) -> Result<Instant, String> {
         let mut rest = expected.clone();
         loop {
-            while self.endpoint.outbox.is_empty() && self.step(latest + self.tolerance)? {}
-            let Some(sent) = self.endpoint.outbox.pop_front() else {
+            while self.stage.outbox.is_empty() && self.step(latest + self.tolerance)? {}
+            let Some(sent) = self.stage.outbox.pop_front() else {
+                let latest = print_seconds(self.stage.elapsed(latest));
                 return Err(format!("nothing was sent up to {latest}"));
             };
-            let text = self.print(&sent);
-            let (header, payload) = (&sent.segment.header, &sent.segment.payload);
-            let len = u32::try_from(payload.len()).map_err(|_| "a segment is far too long")?;
-            rest.compare(header, len, self.bases()).map_err(|fault| format!("{fault}: {text}"))?;
-            self.sound(&sent)?;
+            let len = self.compare(&rest, &sent)?;
+            let text = self.stage.print(&sent);
             self.note(&text);
             if len < rest.len && len > 0 {
                 rest.start += len;
@@ -204,76 +330,34 @@ impl Stage {
             }
             let (from, to) = (earliest - self.tolerance, latest + self.tolerance);
             if sent.at < from || sent.at > to {
-                return Err(format!("sent at {}, expected {earliest} to {latest}: {text}", sent.at));
+                let time = |at| print_seconds(self.stage.elapsed(at));
+                let (at, from, to) = (time(sent.at), time(earliest), time(latest));
+                return Err(format!("sent at {at}, expected {from} to {to}: {text}"));
             }
             return Ok(sent.at);
         }
     }
 
-    /// What holds for every segment that is sent.
-    fn sound(&self, sent: &Sent) -> Result<(), String> {
-        let header = &sent.segment.header;
-        if (header.source_port, header.destination_port) != (LOCAL_PORT, REMOTE_PORT) {
-            return Err("it has other ports".to_owned());
-        }
-        let mut bytes = vec![0; header.header_len()];
-        header.emit(&mut bytes);
-        match ciao_wire::TcpHeader::parse(&bytes) {
-            Ok((parsed, len)) if parsed == *header && len == bytes.len() => {}
-            parsed => return Err(format!("its header reads as {parsed:?}")),
-        }
-        if header.options.mss.is_some() && !header.flags.syn() {
-            return Err("it announces an MSS without SYN".to_owned());
-        }
-        let first = header.seq.0.wrapping_sub(self.bases().turned().ack) + u32::from(header.flags.syn());
-        let data = sent.segment.payload.chunks().flatten();
-        match data.zip(first..).find(|(byte, position)| **byte != pattern(*position)) {
-            Some((_, position)) => Err(format!("byte {position} of the stream is another one")),
-            None => Ok(()),
-        }
-    }
-
-    /// The numbers of segments that we send.
-    fn bases(&self) -> Bases {
-        Bases {
-            seq: self.endpoint.iss().0,
-            ack: REMOTE_BASE,
-            timestamp_value: self.endpoint.timestamp_offset(),
-            timestamp_echo: 0,
-        }
-    }
-
-    /// The segment of the script's end.
-    fn segment(&mut self, text: &SegmentText) -> Segment {
-        self.window = text.window.unwrap_or(self.window);
-        let mut header = text.header(self.bases().turned(), self.window);
-        (header.source_port, header.destination_port) = (REMOTE_PORT, LOCAL_PORT);
-        let first = text.start + u32::from(text.flags.syn());
-        let data: Vec<u8> = (first..first + text.len).map(pattern).collect();
-        Segment { header, payload: Bytes::from(data).into(), segment_size: 0 }
-    }
-
-    fn icmp(&mut self, name: &str, start: u32) -> Result<(), String> {
-        let kind = match name {
-            "net_unreachable" => IcmpErrorKind::NetworkUnreachable,
-            "host_unreachable" => IcmpErrorKind::HostUnreachable,
-            "port_unreachable" => IcmpErrorKind::PortUnreachable,
-            _ => return Err(format!("`{name}` is no ICMP error")),
+    /// Compares a packet with a line, and answers how many bytes it holds.
+    fn compare(&mut self, rest: &SegmentText, sent: &Sent) -> Result<u32, String> {
+        let Seen::Segment(segment) = &sent.seen else {
+            return Err(format!("not expected: {}", self.stage.print(sent)));
         };
-        let quoted_seq = SeqNum(start) + self.bases().seq;
-        let _ = self.endpoint.handle_icmp(IcmpError { kind, quoted_seq })?;
-        Ok(())
-    }
-
-    fn print(&self, sent: &Sent) -> String {
-        let len = sent.segment.payload.len();
-        let segment =
-            print_segment(&sent.segment.header, u32::try_from(len).unwrap_or(u32::MAX), self.bases());
-        format!("{} > {segment}", print_seconds(sent.at))
+        if sent.opens {
+            self.stage.rename_timestamp(segment, rest);
+        }
+        let ports = rest.ports.unwrap_or(self.stage.ports);
+        let bases = self.stage.numbers(segment.ports).outbound();
+        let fault = match segment {
+            SegmentSeen { ports: found, .. } if *found != ports => Err("it has other ports".to_owned()),
+            _ => rest.compare(segment, bases),
+        };
+        fault.map_err(|fault| format!("{fault}: {}", self.stage.print(sent)))?;
+        Ok(segment.payload.len() as u32)
     }
 
     fn note(&mut self, text: &str) {
-        let at = print_seconds(self.now);
+        let at = print_seconds(self.stage.elapsed(self.stage.now));
         self.transcript.push(if text.starts_with(&at) {
             text.to_owned()
         } else {
@@ -282,17 +366,26 @@ impl Stage {
     }
 }
 
-fn print_seconds(at: Instant) -> String {
-    format!("{:.6}", at.since(Instant::ZERO).as_secs_f64())
+/// Whether a call answers what the script says.
+fn same_reply(call: &CallText, reply: Reply) -> Result<(), String> {
+    let expected = match &call.errno {
+        Some(errno) => format!("-1 {errno}"),
+        None => call.result.to_string(),
+    };
+    let found = match reply {
+        Reply::Returns(result) => result.to_string(),
+        Reply::Fails(errno) | Reply::Blocks(errno) => format!("-1 {errno}"),
+    };
+    if expected == found { Ok(()) } else { Err(format!("the call answers {found}, not {expected}")) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const OPENING: &str = "
-        --timestamps=off
-        +0   connect
+    const OPENING: &str = "`sysctl -q net.ipv4.tcp_timestamps=0`
+        0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
+        +0...0.02 connect(3, ..., ...) = 0
         +0   > S 0:0(0) <...>
         +.02 < S. 0:0(0) ack 1 win 65535 <mss 1000>
         +0   > . 1:1(0) ack 1
@@ -300,20 +393,26 @@ mod tests {
 
     #[test]
     fn what_is_as_written_passes() {
-        play(&format!("{OPENING} +0 state ESTABLISHED")).unwrap_or_else(|failure| panic!("{failure}"));
+        let end = "+0 %{ assert tcpi_state == TCP_ESTABLISHED }%";
+        play(&format!("{OPENING}{end}")).unwrap_or_else(|failure| panic!("{failure}"));
     }
 
     #[test]
     fn every_deviation_is_told_with_its_line() {
         for (rest, expected) in [
-            ("+0 state CLOSED", "line 7: the state is ESTABLISHED"),
-            ("+0 > . 1:1(0) ack 1", "line 7: nothing was sent up to 20.000 ms"),
-            ("+0 write 10", "at the end of the script: not expected"),
-            ("+0 write 10\n+0 > P. 1:11(10) ack 2", "line 8: the acknowledgment is 1, not 2"),
-            ("+0 write 10\n+1 > P. 1:11(10) ack 1", "line 8: sent at 20.000 ms, expected 1020.000 ms"),
-            ("+0 write 10\n+0 > P. 1:11(10) ack 1 <nop>", "line 8: the options are not <nop>"),
-            ("+0 read 10 = 3", "line 7: the call answers WouldBlock, not 3"),
-            ("+0 fly", "line 7: `fly` is neither"),
+            ("+0 %{ assert tcpi_state == TCP_CLOSE }%", "line 7: tcpi_state is 1, TCP_CLOSE is 7"),
+            ("+0 > . 1:1(0) ack 1", "line 7: nothing was sent up to 0.020000"),
+            ("+0 write(3, ..., 10) = 10", "at the end of the script: not expected"),
+            ("+0 write(3, ..., 10) = 10\n+0 > P. 1:11(10) ack 2", "line 8: the acknowledgment is 1, not 2"),
+            (
+                "+0 write(3, ..., 10) = 10\n+1 > P. 1:11(10) ack 1",
+                "line 8: sent at 0.020000, expected 1.020000",
+            ),
+            ("+0 write(3, ..., 10) = 10\n+0 > P. 1:11(10) ack 1 <nop>", "line 8: the options are not <nop>"),
+            ("+0 read(3, ..., 10) = 3", "line 7: the call waits"),
+            ("+0...1 read(3, ..., 10) = 3", "at the end of the script: the call of line 7 still waits"),
+            ("+0 write(3, ..., 10) = 9", "line 7: the call answers 10, not 9"),
+            ("+0 fly(3) = 0", "line 7: `fly` is no call that is known here"),
         ] {
             let found = play(&format!("{OPENING}{rest}")).expect_err("it is not as written").to_string();
             assert!(found.contains(expected), "{rest}: {found}");

@@ -403,6 +403,15 @@ impl Host {
         self.tcp.connection(id).stats()
     }
 
+    /// Whether SEND would take bytes, or say at once why it does not.
+    ///
+    /// # Panics
+    /// When the socket was given back.
+    #[must_use]
+    pub fn tcp_is_writable(&self, id: SocketId) -> bool {
+        self.tcp.connection(id).is_writable()
+    }
+
     /// The connection's name in the trace.
     ///
     /// # Panics

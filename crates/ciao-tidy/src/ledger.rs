@@ -92,7 +92,7 @@ pub fn requirements(tree: &Tree) -> (Vec<Requirement>, Vec<Finding>) {
     (rows, faults)
 }
 
-/// All marks in Rust and shell.
+/// All marks in Rust, shell and script files.
 #[must_use]
 pub fn marks(tree: &Tree, requirements: &[Requirement]) -> Marks {
     let known: BTreeSet<&str> = requirements.iter().map(|row| row.id.as_str()).collect();
@@ -188,10 +188,10 @@ fn decide(text: &str) -> Result<(Decision, String), String> {
     Ok((decision, reason))
 }
 
-/// What stands in a comment line, in Rust behind `//` or `///`, in shell behind `#`.
+/// What stands in a comment line, in Rust and in script files behind `//` or `///`, in shell behind `#`.
 fn comment<'a>(file: &TextFile, line: &'a str) -> Option<&'a str> {
     let line = line.trim();
-    if file.rust.is_some() {
+    if file.rust.is_some() || file.path.ends_with(".pkt") {
         line.strip_prefix("//").map(|rest| rest.trim_start_matches('/').trim())
     } else if file.path.ends_with(".sh") || file.path.starts_with("scripts/") {
         line.strip_prefix('#').map(str::trim)

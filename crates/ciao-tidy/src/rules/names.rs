@@ -26,7 +26,7 @@ pub fn forbidden_names(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
-/// Tests whose name is no sentence.
+/// Tests and scripts whose name is no sentence.
 #[must_use]
 pub fn tests_without_sentence(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -38,6 +38,13 @@ pub fn tests_without_sentence(tree: &Tree) -> Vec<Finding> {
                     format!("`{name}`: name a test by a sentence (`repeated_fin_restarts_the_wait`)");
                 findings.push(Finding::new(&file.path, function.line, advice));
             }
+        }
+    }
+    for file in tree.files().filter(|file| file.path.ends_with(".pkt")) {
+        let stem = file.name().trim_end_matches(".pkt");
+        if stem.split('_').count() < SENTENCE_WORDS {
+            let advice = format!("`{stem}`: name a script by the sentence that it shows");
+            findings.push(Finding::new(&file.path, 1, advice));
         }
     }
     findings

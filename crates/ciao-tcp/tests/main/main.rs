@@ -1,0 +1,8 @@
+//! Tests of whole connections that are no scripts, in one program, because each links everything anew.
+//!
+//! Scripts are in `scripts`.
+
+mod any_input;
+mod pair;
+mod pair_close;
+mod states_svg;

@@ -9,6 +9,7 @@ use super::linux_machine::LinuxMachine;
 use super::machine::{Flow, Machine, address};
 use super::path::Situation;
 use super::sys;
+use ciao_stack::Checksums;
 use comfy_table::{CellAlignment, Table, presets};
 use std::io;
 use std::time::Duration;
@@ -44,7 +45,7 @@ impl Transfer {
     /// Ciao to Ciao in virtual time; the share of the ideal.
     #[must_use]
     pub fn simulate(&self, trace: Trace) -> f64 {
-        let sender = CiaoMachine::new(address(2), Some(self.flow()));
+        let sender = CiaoMachine::new(address(2), Some(self.flow()), Checksums::ByLink);
         self.run(Box::new(sender), Box::new(CiaoMachine::receiver(address(1))), PATIENCE, trace)
     }
 
@@ -52,7 +53,7 @@ impl Transfer {
     fn perform(&self, sender: Sender, at_most: Duration, trace: Trace) -> io::Result<f64> {
         let receiver = LinuxMachine::receiver(address(1))?;
         let sender: Box<dyn Machine> = match sender {
-            Sender::Ciao => Box::new(CiaoMachine::new(address(2), Some(self.flow()))),
+            Sender::Ciao => Box::new(CiaoMachine::new(address(2), Some(self.flow()), Checksums::ByHost)),
             Sender::Linux => Box::new(LinuxMachine::new(address(2))?),
         };
         Ok(self.run(sender, Box::new(receiver), at_most, trace))

@@ -34,7 +34,9 @@ impl CiaoMachine {
         let defaults = ciao_tcp::Config::default();
         let tcp = ciao_tcp::Config {
             send_buffer_bytes: BUFFER_BYTES,
+            send_buffer_max_bytes: BUFFER_BYTES,
             receive_buffer_bytes: BUFFER_BYTES,
+            receive_buffer_max_bytes: BUFFER_BYTES,
             congestion_control: flow.map_or(defaults.congestion_control, |flow| flow.algorithm.of_ciao()),
             ..defaults
         };

@@ -12,10 +12,14 @@ use super::sys;
 use ciao_stack::Checksums;
 use comfy_table::{CellAlignment, Table, presets};
 use std::io;
+use std::thread;
 use std::time::Duration;
 
 /// In virtual time a transfer may take as long as it wants, but not for ever: a day.
 const PATIENCE: Duration = Duration::from_secs(86_400);
+
+/// What the figures of a table are.
+const SHARE: &str = "share of the ideal";
 
 /// One transfer.
 #[derive(Clone, Copy, Debug)]
@@ -84,18 +88,28 @@ impl Transfer {
 #[must_use]
 pub fn simulated(arguments: &Arguments) -> Table {
     let algorithms = arguments.algorithms();
-    let mut table = empty(algorithms.iter().map(|algorithm| algorithm.name().to_owned()));
+    let mut table = empty(SHARE, algorithms.iter().map(|algorithm| algorithm.name().to_owned()));
     for situation in arguments.situations() {
-        let mut row = vec![situation.name().to_owned()];
-        for &algorithm in &algorithms {
+        let share = |algorithm| {
             let bytes = arguments.megabytes * 1_000_000;
             let shares = seeds(arguments, situation)
                 .map(|seed| Transfer { situation, algorithm, bytes, seed }.simulate(arguments.trace()));
-            row.push(percent(median(shares.collect())));
-        }
-        table.add_row(row);
+            median(shares.collect())
+        };
+        let shares = in_parallel(&algorithms, share);
+        table.add_row(std::iter::once(situation.name().to_owned()).chain(shares.into_iter().map(percent)));
     }
     align(table)
+}
+
+/// Virtual time is the same whoever else computes.
+pub(super) fn in_parallel<T: Send>(algorithms: &[Algorithm], work: impl Fn(Algorithm) -> T + Sync) -> Vec<T> {
+    thread::scope(|scope| {
+        let work = &work;
+        let start = |&algorithm| scope.spawn(move || work(algorithm));
+        let threads: Vec<_> = algorithms.iter().map(start).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a transfer does not panic")).collect()
+    })
 }
 
 /// Ciao and the kernel in turn, both to the kernel, over the same path.
@@ -109,7 +123,7 @@ pub fn beside_linux(arguments: &Arguments) -> io::Result<Table> {
         let name = algorithm.name();
         [format!("Ciao {name}"), format!("Linux {name}"), "×".to_owned()]
     };
-    let mut table = empty(algorithms.iter().flat_map(titles));
+    let mut table = empty(SHARE, algorithms.iter().flat_map(titles));
     let at_most = Duration::from_secs(arguments.seconds);
     for situation in arguments.situations() {
         let mut row = vec![situation.name().to_owned()];
@@ -135,10 +149,10 @@ fn seeds(arguments: &Arguments, situation: Situation) -> impl Iterator<Item = u6
     arguments.seeds().take(if situation.is_by_chance() { usize::MAX } else { 1 })
 }
 
-pub(super) fn empty(titles: impl Iterator<Item = String>) -> Table {
+pub(super) fn empty(corner: &str, titles: impl Iterator<Item = String>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
-    table.set_header(std::iter::once("share of the ideal".to_owned()).chain(titles));
+    table.set_header(std::iter::once(corner.to_owned()).chain(titles));
     table
 }
 

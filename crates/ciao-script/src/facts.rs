@@ -1,7 +1,7 @@
 //! What can be asserted of a connection? [`fact`], by name.
 //!
-//! * `tcpi_…` are the fields of Linux' `struct tcp_info`, in its units: segments and microseconds.
-//! * `TCP_ESTABLISHED` and the like are its constants.
+//! * `tcpi_…` are the fields of Linux' `struct tcp_info`, in its units: see [`TcpInfo::values`].
+//! * `TCP_ESTABLISHED`, `TCP_CA_Recovery` and the like are its constants.
 //! * `ciao_…` are what Linux does not tell: `ciao_cwnd_bytes`, `ciao_ssthresh_bytes`,
 //!   `ciao_send_window_bytes`, `ciao_urgent_bytes`, `ciao_readable_bytes`; `ciao_why`, the reason to wait;
 //!   `ciao_dropped`, why the last packet was dropped; `ciao_error`, how the connection ended; `ciao_events`,
@@ -15,11 +15,8 @@ use crate::calls::readable_bytes;
 use crate::sockets::Sockets;
 use crate::stage::Stage;
 use ciao_stack::HostEvent;
-use ciao_tcp::TcpState;
-use core::time::Duration;
-
-/// `TCP_INFINITE_SSTHRESH` of Linux.
-const INFINITE_SSTHRESH: u32 = 0x7fff_ffff;
+use ciao_tcp::info::CaState;
+use ciao_tcp::{TcpInfo, TcpState};
 
 /// The states and their numbers in Linux' `tcp_states.h`.
 const STATES: [(&str, TcpState, u8); 11] = [
@@ -36,6 +33,15 @@ const STATES: [(&str, TcpState, u8); 11] = [
     ("TCP_CLOSING", TcpState::Closing, 11),
 ];
 
+/// Where congestion control stands, and its numbers in Linux' `tcp.h`.
+const CONGESTION_STATES: [(&str, CaState); 5] = [
+    ("TCP_CA_Open", CaState::Open),
+    ("TCP_CA_Disorder", CaState::Disorder),
+    ("TCP_CA_CWR", CaState::Cwr),
+    ("TCP_CA_Recovery", CaState::Recovery),
+    ("TCP_CA_Loss", CaState::Loss),
+];
+
 /// The fact of a name.
 ///
 /// # Errors
@@ -44,8 +50,11 @@ pub fn fact(stage: &mut Stage, sockets: &Sockets, name: &str) -> Result<Fact, St
     if let Some((_, _, number)) = STATES.iter().find(|(own, _, _)| *own == name) {
         return Ok(Fact::Number(f64::from(*number)));
     }
+    if let Some((_, state)) = CONGESTION_STATES.iter().find(|(own, _)| *own == name) {
+        return Ok(Fact::Number(f64::from(*state as u8)));
+    }
     match name {
-        "TCP_INFINITE_SSTHRESH" => return Ok(Fact::Number(f64::from(INFINITE_SSTHRESH))),
+        "TCP_INFINITE_SSTHRESH" => return Ok(Fact::Number(f64::from(TcpInfo::INFINITE_SSTHRESH))),
         "tcpi_state" => {
             let state = stage.state();
             let found = STATES.iter().find(|(_, own, _)| *own == state).expect("all states are there");
@@ -65,18 +74,11 @@ pub fn fact(stage: &mut Stage, sockets: &Sockets, name: &str) -> Result<Fact, St
         _ => {}
     }
     let stats = stage.host.tcp_stats(id);
-    let mss = u32::from(stats.effective_mss_bytes).max(1);
+    if let Some(name) = name.strip_prefix("tcpi_") {
+        let value = stage.host.tcp_info(stage.now, id).value(name);
+        return value.map(|value| Fact::Number(value as f64)).ok_or(format!("Linux has no `tcpi_{name}`"));
+    }
     let number = match name {
-        "tcpi_snd_mss" => mss.into(),
-        "tcpi_snd_cwnd" => (stats.cwnd_bytes / mss).into(),
-        "tcpi_snd_ssthresh" if stats.ssthresh_bytes == u32::MAX => INFINITE_SSTHRESH.into(),
-        "tcpi_snd_ssthresh" => (stats.ssthresh_bytes / mss).into(),
-        "tcpi_rto" => micros(Some(stats.rto)),
-        "tcpi_rtt" => micros(stats.srtt),
-        "tcpi_rttvar" => micros(stats.rttvar),
-        "tcpi_unacked" => stats.flight_bytes.div_ceil(mss).into(),
-        "tcpi_total_retrans" => stats.retransmissions.into(),
-        "tcpi_bytes_received" => stats.bytes_received as f64,
         "ciao_cwnd_bytes" => stats.cwnd_bytes.into(),
         "ciao_ssthresh_bytes" => stats.ssthresh_bytes.into(),
         "ciao_flight_bytes" => stats.flight_bytes.into(),
@@ -86,10 +88,6 @@ pub fn fact(stage: &mut Stage, sockets: &Sockets, name: &str) -> Result<Fact, St
         _ => return Err(format!("`{name}` is no name that is known here")),
     };
     Ok(Fact::Number(number))
-}
-
-fn micros(time: Option<Duration>) -> f64 {
-    time.unwrap_or_default().as_nanos() as f64 / 1e3
 }
 
 fn take_events(stage: &mut Stage) -> String {

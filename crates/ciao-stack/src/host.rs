@@ -18,7 +18,7 @@ use crate::udp::Udp;
 use bytes::Bytes;
 use ciao_tcp::config::SocketOptions;
 use ciao_tcp::error::{ReceiveError, SendError};
-use ciao_tcp::{ConnectionError, Stats, TcpState, Wait};
+use ciao_tcp::{ConnectionError, Stats, TcpInfo, TcpState, Wait};
 use ciao_wire::{Instant, Packet, PacketId};
 use core::net::SocketAddr;
 
@@ -410,6 +410,23 @@ impl Host {
     #[must_use]
     pub fn tcp_is_writable(&self, id: SocketId) -> bool {
         self.tcp.connection(id).is_writable()
+    }
+
+    /// What is to know of a connection, as `ss -ti` shows it of one of the kernel's.
+    ///
+    /// # Panics
+    /// When the socket was given back.
+    #[must_use]
+    pub fn tcp_info(&self, now: Instant, id: SocketId) -> TcpInfo {
+        self.tcp.connection(id).info(now)
+    }
+
+    /// Puts what is to know of a connection into the trace.
+    ///
+    /// # Panics
+    /// When the socket was given back.
+    pub fn tcp_record_info(&mut self, now: Instant, id: SocketId) {
+        self.tcp.record_info(&mut self.context, now, id);
     }
 
     /// The connection's name in the trace.

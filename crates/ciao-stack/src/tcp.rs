@@ -30,7 +30,7 @@ use crate::wheel::{TimerHandle, Wheel};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use ciao_tcp::isn::{Secret, initial_sequence, timestamp_offset};
-use ciao_tcp::{Connection, Event, SegmentOut, Setup, TcpState};
+use ciao_tcp::{Connection, Event, SegmentOut, Setup, TcpState, TraceEvent};
 use ciao_wire::{Instant, Packet};
 use core::net::SocketAddr;
 use listeners::{ACCEPT_TIMEOUT, Listeners};
@@ -341,9 +341,21 @@ fn record_events(context: &mut Context, now: Instant, socket: &mut Socket) {
 
 #[cold]
 fn record_all_events(context: &mut Context, now: Instant, socket: &mut Socket) {
+    let mut is_worth_a_look = false;
     for event in socket.connection.drain_trace() {
+        is_worth_a_look |= matches!(event, TraceEvent::StateChanged { .. } | TraceEvent::Recovery(_));
         context.trace.record(now, Some(socket.id), None, || HostTraceEvent::Tcp(event));
     }
+    if is_worth_a_look {
+        record_info(context, now, socket);
+    }
+}
+
+/// Records what is to know of a connection now.
+fn record_info(context: &mut Context, now: Instant, socket: &Socket) {
+    context.trace.record(now, Some(socket.id), None, || {
+        HostTraceEvent::Tcp(TraceEvent::Info(Box::new(socket.connection.info(now))))
+    });
 }
 
 /// Puts headers around a segment; begins to cut it when its link does not.

@@ -13,6 +13,7 @@ use crate::connection::Connection;
 use crate::segment::Segment;
 use crate::timestamps::clock;
 use ciao_wire::{Instant, SeqNum};
+use core::time::Duration;
 
 /// Who decides how large a buffer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +74,16 @@ impl RightSizing {
     /// Nothing is measured.
     pub(crate) const fn new() -> Self {
         Self { rtt_ticks: 0, since_ticks: 0, read: SeqNum(0), space: 0, wants_sample: false }
+    }
+
+    /// The round trip as the receiver sees it; zero before it is measured.
+    pub(crate) fn rtt(&self) -> Duration {
+        Duration::from_nanos(u64::from(self.rtt_ticks) << TICK_DIGITS)
+    }
+
+    /// The most that was read in a round trip so far.
+    pub(crate) fn space(&self) -> u32 {
+        self.space
     }
 
     /// Takes in that a timestamp came back after `millis` on a clock of milliseconds: the round trip was less

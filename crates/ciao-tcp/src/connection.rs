@@ -13,6 +13,7 @@
 use crate::buffer_growth::{RightSizing, Sizing};
 use crate::config::{Config, SocketOptions};
 use crate::congestion::{CongestionControl, Controller};
+use crate::counters::{Counters, Moment};
 use crate::error::{ConnectionError, DropReason};
 use crate::event::Event;
 use crate::reassembly::Reassembly;
@@ -25,7 +26,7 @@ use crate::seldom::Seldom;
 use crate::send_buffer::SendBuffer;
 use crate::sent::Sent;
 use crate::state::{Cause, TcpState, next_state};
-use crate::stats::{Counters, Stats};
+use crate::stats::Stats;
 use crate::time_wait::TimeWait;
 use crate::timers::{Timer, Timers, Wakeup};
 use crate::trace::{Trace, TraceEvent, Tracing};
@@ -253,14 +254,15 @@ impl Connection {
     /// STATUS (RFC 9293 §3.10.6).
     #[must_use]
     pub fn stats(&self) -> Stats {
+        let rare = self.counters.rare.as_deref().cloned().unwrap_or_default();
         Stats {
             state: self.state,
             bytes_sent: self.counters.bytes_sent,
             bytes_received: self.counters.bytes_received,
             segments_sent: self.counters.segments_sent,
             segments_received: self.counters.segments_received,
-            segments_dropped: self.counters.segments_dropped,
-            retransmissions: self.counters.retransmissions,
+            segments_dropped: rare.segments_dropped,
+            retransmissions: rare.retransmissions,
             srtt: self.rtt.srtt(),
             rttvar: self.rtt.rttvar(),
             rto: self.rtt.rto(&self.config),
@@ -270,8 +272,6 @@ impl Connection {
             receive_window_bytes: self.rcv.wnd(),
             flight_bytes: self.sent.in_flight(),
             effective_mss_bytes: self.effective_mss(),
-            last_sent_flags: self.counters.last_sent_flags,
-            last_sent_at: self.counters.last_sent_at,
         }
     }
 
@@ -376,7 +376,8 @@ impl Connection {
     #[track_caller]
     pub(crate) fn dropped(&mut self, reason: DropReason) -> Verdict {
         let decided_at = Location::caller();
-        self.counters.segments_dropped = self.counters.segments_dropped.saturating_add(1);
+        let rare = self.counters.rare();
+        rare.segments_dropped = rare.segments_dropped.saturating_add(1);
         self.trace.record(|| TraceEvent::Dropped { reason, decided_at });
         Err(reason)
     }
@@ -418,7 +419,12 @@ impl Connection {
     /// Handles a segment of this connection that arrived at `now`, with a checksum known to be right.
     pub fn handle_segment(&mut self, now: Instant, mut segment: Segment) {
         let count = u32::try_from(segment.count()).unwrap_or(u32::MAX);
-        self.counters.segments_received = self.counters.segments_received.saturating_add(count);
+        let counters = &mut self.counters;
+        counters.segments_received = counters.segments_received.saturating_add(count);
+        counters.received = Moment::of(now);
+        if !segment.payload.is_empty() {
+            counters.data_segments_received = counters.data_segments_received.saturating_add(count);
+        }
         self.segment_arrives(now, &mut segment);
     }
 }

@@ -26,6 +26,7 @@
 //! | Where do sequence numbers start? | [`isn`] |
 //! | Which numbers can be set, and what are their defaults? | [`config`] |
 //! | Why was a segment dropped, how did a connection end? | [`error`] |
+//! | What is there to know of a connection? | [`info`], `counters` |
 //! | What is recorded? | [`trace`] |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -38,9 +39,11 @@ pub mod config;
 pub mod congestion;
 pub mod connection;
 mod copy;
+mod counters;
 pub mod error;
 pub mod event;
 pub mod icmp;
+pub mod info;
 pub mod isn;
 pub mod listener;
 mod reassembly;
@@ -71,6 +74,7 @@ pub use connection::{Connection, Setup};
 pub use error::{ConnectionError, DropReason};
 pub use event::Event;
 pub use icmp::{Belief, IcmpError, IcmpErrorKind};
+pub use info::TcpInfo;
 pub use listener::{HalfOpen, HalfOpenAnswer, HalfOpenFate};
 pub use segment::{Segment, SegmentOut, Transmission};
 pub use segment_arrives::closed::answer_from_closed;

@@ -113,6 +113,12 @@ impl RttEstimator {
         backed_off.min(config.rto_max)
     }
 
+    /// How often RTO was doubled since the last sample.
+    #[must_use]
+    pub fn back_offs(&self) -> u8 {
+        self.back_off
+    }
+
     /// The retransmission timer ran out: RTO doubles.
     // RFC 6298 §5.5 6298-5b; RFC 8961 §4 8961-2
     // RFC 9293 §3.8.2 MUST-19

@@ -1,21 +1,7 @@
 //! Numbers that a connection keeps of itself (STATUS, RFC 9293 §3.10.6).
 
 use crate::TcpState;
-use ciao_wire::{Instant, TcpFlags};
 use core::time::Duration;
-
-/// What has happened on a connection so far.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) bytes_sent: u64,
-    pub(crate) bytes_received: u64,
-    pub(crate) segments_sent: u32,
-    pub(crate) segments_received: u32,
-    pub(crate) segments_dropped: u32,
-    pub(crate) retransmissions: u32,
-    pub(crate) last_sent_flags: TcpFlags,
-    pub(crate) last_sent_at: Instant,
-}
 
 /// The answer to STATUS.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,8 +39,4 @@ pub struct Stats {
     pub flight_bytes: u32,
     /// The most payload of a segment sent, options taken off.
     pub effective_mss_bytes: u16,
-    /// Control bits of the last segment sent.
-    pub last_sent_flags: TcpFlags,
-    /// When it was sent.
-    pub last_sent_at: Instant,
 }

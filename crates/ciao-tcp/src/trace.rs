@@ -7,7 +7,7 @@ use crate::segment::Transmission;
 use crate::state::{Cause, TcpState};
 use crate::timers::Timer;
 use crate::transmit::Wait;
-use crate::{ConnectionError, DropReason};
+use crate::{ConnectionError, DropReason, TcpInfo};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use ciao_wire::{Instant, SeqNum};
@@ -76,6 +76,9 @@ pub enum TraceEvent {
     },
     /// Loss recovery began (`Some`: the number whose acknowledgment ends it) or ended (`None`).
     Recovery(Option<SeqNum>),
+    /// What there is to know of the connection: after each change of the state, at both ends of a recovery,
+    /// and when asked for.
+    Info(Box<TcpInfo>),
     /// The application called.
     Called(Call),
     /// The connection ended.

@@ -14,6 +14,7 @@ pub(crate) mod urgent;
 use crate::config::Config;
 use crate::congestion::Limit;
 use crate::connection::Connection;
+use crate::counters::Held;
 use crate::segment::{SegmentOut, Transmission};
 use crate::segment_arrives::closed::Reset;
 use crate::state::TcpState;
@@ -232,6 +233,9 @@ impl Connection {
             Decision::Send(plan) => Some(self.carry_out(now, plan)),
             Decision::Wait(reason) => {
                 self.arm_persist_timer(now, reason);
+                if matches!(reason, WaitReason::PeerWindow { .. } | WaitReason::ZeroWindow { .. }) {
+                    self.counters.held(now, Held::ByPeerWindow);
+                }
                 self.recovery.limit = self.what_limits(reason);
                 let tells_something =
                     !matches!(reason, WaitReason::Closed | WaitReason::Handshake | WaitReason::NothingToSend);

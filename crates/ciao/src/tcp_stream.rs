@@ -17,7 +17,7 @@ use bytes::{BufMut, Bytes};
 use ciao_stack::{ConnectionId, IpOptions, SocketId};
 use ciao_tcp::config::SocketOptions;
 use ciao_tcp::error::ReceiveError;
-use ciao_tcp::{ConnectionError, TcpState, Wait};
+use ciao_tcp::{ConnectionError, TcpInfo, TcpState, Wait};
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
@@ -115,6 +115,15 @@ impl TcpStream {
         let shard = self.shared.lock();
         shard.check_open()?;
         Ok(shard.host.tcp_why(self.id))
+    }
+
+    /// What there is to know of the connection, as `ss -ti` shows it of one of the kernel's.
+    ///
+    /// # Errors
+    /// When the stack has ended.
+    pub fn info(&self) -> io::Result<TcpInfo> {
+        let now = self.shared.now();
+        self.ask(|shard| shard.host.tcp_info(now, self.id))
     }
 
     /// The name of the connection in the stack's trace.

@@ -11,7 +11,7 @@ use crate::ports::Version;
 use crate::request::{ConnectRequest, IpOptions, ListenRequest};
 use crate::routing::LocalIndex;
 use crate::tcp::tables::{Owner, Socket};
-use crate::tcp::{Tcp, local_of, socket};
+use crate::tcp::{Tcp, local_of, record_info, socket};
 use crate::trace::Opening;
 use alloc::vec::Vec;
 use ciao_tcp::{Cause, Connection};
@@ -131,6 +131,11 @@ impl Tcp {
 
     pub(crate) fn remote(&self, id: SocketId) -> SocketAddr {
         self.socket(id).endpoints.remote()
+    }
+
+    /// Puts what is to know of a connection into the trace.
+    pub(crate) fn record_info(&self, context: &mut Context, now: Instant, id: SocketId) {
+        record_info(context, now, self.socket(id));
     }
 
     pub(crate) fn ip_options(&self, id: SocketId) -> IpOptions {

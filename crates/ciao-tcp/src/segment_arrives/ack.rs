@@ -1,6 +1,7 @@
 //! Fifth: the ACK field (RFC 9293 §3.10.7.4): what the peer has received, and the window that it offers.
 
 use crate::connection::{Connection, Owner, Raise};
+use crate::counters::Held;
 use crate::error::DropReason;
 use crate::segment::Segment;
 use crate::segment_arrives::Verdict;
@@ -106,6 +107,9 @@ impl Connection {
         if self.sent.outstanding() == 0 {
             self.timers.clear(Timer::Retransmit);
             self.timers.clear(Timer::UserTimeout);
+            if self.send_buffer.is_empty() {
+                self.counters.held(now, Held::Idle);
+            }
         } else {
             self.restart_retransmit_timer(now);
             self.restart_user_timeout(now);

@@ -71,6 +71,8 @@ impl Connection {
     // RFC 9293 §3.10.7.4 SHLD-31, MAY-13: kept, and acknowledged at once so that the sender learns of the gap
     fn take_out_of_order(&mut self, segment: &Segment, payload: &Payload) -> Verdict {
         self.owed.acknowledge_duplicate();
+        let rare = self.counters.rare();
+        rare.out_of_order_segments = rare.out_of_order_segments.saturating_add(1);
         let block = SackBlock { start: segment.header.seq, end: segment.header.seq + payload_len(payload) };
         let reassembly = self.reassembly.get_or_insert_with(|| Reassembly::new().into());
         let held = reassembly.bytes();

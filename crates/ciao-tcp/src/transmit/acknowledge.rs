@@ -2,6 +2,7 @@
 //! the acknowledgments that doubt (RFC 5961 §7).
 
 use crate::connection::Connection;
+use crate::counters::Moment;
 use crate::segment::Segment;
 use crate::timers::Timer;
 use crate::transmit::OwedAck;
@@ -13,6 +14,7 @@ impl Connection {
     // RFC 9293 §3.8.6.3 SHLD-18, SHLD-19, MUST-40, §3.10.7.4 MUST-58, MUST-59: one for all that came before
     // it is sent
     pub(crate) fn owe_ack(&mut self, now: Instant, segment: &Segment) {
+        self.counters.data_received = Moment::of(now);
         let received = self.rcv.nxt.since(segment.header.seq);
         let largest = match segment.segment_size {
             0 => u16::try_from(received).unwrap_or(u16::MAX),

@@ -2,6 +2,7 @@
 //! and what was last sent of them is noted in the same place.
 
 use crate::connection::Connection;
+use crate::counters::{Held, Moment};
 use crate::segment::{SegmentOut, Transmission};
 use crate::state::TcpState;
 use crate::timers::Timer;
@@ -38,11 +39,19 @@ impl Connection {
 
     fn note_sent(&mut self, now: Instant, segment: &SegmentOut) {
         let count = u32::try_from(segment.count()).unwrap_or(u32::MAX);
-        self.counters.segments_sent = self.counters.segments_sent.saturating_add(count);
-        self.counters.last_sent_flags = segment.header.flags;
-        self.counters.last_sent_at = now;
+        let counters = &mut self.counters;
+        counters.segments_sent = counters.segments_sent.saturating_add(count);
+        counters.sent = Moment::of(now);
+        if !segment.payload.is_empty() {
+            counters.data_segments_sent = counters.data_segments_sent.saturating_add(count);
+        }
         let (seq, len, transmission) = (segment.header.seq, segment.len(), segment.transmission);
         self.trace.record(|| TraceEvent::Transmitted { seq, len, transmission });
+    }
+
+    /// The most payload of a segment with no other options than every one has.
+    pub(crate) fn full_segment_bytes(&self) -> u32 {
+        u32::from(self.snd.mss - if self.timestamps.agreed { TIMESTAMPS_LEN } else { 0 })
     }
 
     /// The most payload of one segment sent now.
@@ -134,7 +143,7 @@ impl Connection {
         } else {
             self.sent.mark_all_lost();
             self.sent.retransmitted(self.snd.iss, 1, now);
-            self.counters.retransmissions = self.counters.retransmissions.saturating_add(1);
+            self.counters.retransmitted(1, 0);
             self.recovery.syn_retransmissions = self.recovery.syn_retransmissions.saturating_add(1);
             Transmission::TimeoutRetransmission
         };
@@ -189,9 +198,13 @@ impl Connection {
             self.restart_user_timeout(now);
         }
         if len == unsent {
+            let held = if self.owed.writable { Held::BySendBuffer } else { Held::ByNetwork };
+            self.counters.held(now, held);
             // Whoever asks `may_transmit` first may not ask `decide` again.
             let outstanding = self.outstanding();
             self.recovery.limit = self.what_limits(WaitReason::Acknowledgment { outstanding });
+        } else {
+            self.counters.held(now, Held::ByNetwork);
         }
         self.finish_range(segment, len == unsent, fin)
     }
@@ -201,10 +214,10 @@ impl Connection {
     fn build_retransmission(&mut self, now: Instant, start: SeqNum, len: u32) -> SegmentOut {
         self.recovery.retransmit_at_once = false;
         self.sent.retransmitted(start, len, now);
-        self.counters.retransmissions = self.counters.retransmissions.saturating_add(1);
         let end = start + len;
         let fin = self.fin == Fin::Sent && end == self.snd.nxt;
         let data = len - u32::from(fin);
+        self.counters.retransmitted(len.div_ceil(self.full_segment_bytes()), data);
         let offset = start.since(self.send_buffer_start());
         let transmission = self.recovery.transmission();
         let segment = self.build_range(now, start, offset, data, transmission);

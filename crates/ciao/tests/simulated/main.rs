@@ -10,6 +10,8 @@ mod halves;
 #[cfg(test)]
 mod hardship;
 #[cfg(test)]
+mod info;
+#[cfg(test)]
 mod listener;
 #[cfg(test)]
 mod live;

@@ -13,7 +13,7 @@ use crate::socket_options;
 use crate::sockets::{Kind, Socket, Sockets, Waiting};
 use crate::stage::Stage;
 use crate::value::Value;
-use ciao_stack::{ConnectRequest, ListenRequest, SocketId};
+use ciao_stack::{ConnectRequest, FastOpen, ListenRequest, SocketId};
 use ciao_tcp::TcpState;
 use ciao_tcp::error::{ReceiveError, SendError};
 
@@ -52,6 +52,7 @@ impl Caller<'_> {
             "accept" | "accept4" => self.accept(number),
             "connect" => self.connect(number),
             "read" | "recv" | "recvfrom" => self.read(number),
+            "sendto" if self.fast_open_data()?.is_some() => self.connect(number),
             "write" | "send" | "sendto" => self.write(number),
             "shutdown" => self.shutdown(number),
             "close" => self.close(number),
@@ -124,6 +125,7 @@ impl Caller<'_> {
         let options = &self.stage.options;
         request.syn_queue = options.syn_queue.unwrap_or(request.syn_queue);
         (request.syn_cookies, request.overflow) = (options.syn_cookies, options.overflow);
+        request.fast_open = socket.fast_open;
         request.backlog = usize::try_from(backlog).map_err(|_| "a backlog is not negative")? + 1;
         match self.stage.host.tcp_listen(request) {
             Ok(id) => {
@@ -150,6 +152,7 @@ impl Caller<'_> {
     }
 
     fn connect(&mut self, number: i64) -> Result<Reply, String> {
+        let data = self.fast_open_data()?;
         let socket = self.sockets.find(number)?;
         let waits = *self.progress > 0;
         *self.progress = 1;
@@ -174,19 +177,31 @@ impl Caller<'_> {
                     self.stage.ports.0 = port;
                 }
                 let (local, remote) = (Some(self.stage.local()), self.stage.remote());
-                let request = ConnectRequest { local, remote, options: socket.options, ip: socket.ip };
+                let fast_open = if data.is_some() { FastOpen::On } else { FastOpen::Off };
+                let request =
+                    ConnectRequest { local, remote, options: socket.options, ip: socket.ip, fast_open };
+                let data: Vec<u8> = (1..=data.unwrap_or_default()).map(pattern).collect();
                 let ports = self.stage.ports;
                 self.stage.numbers(ports).local_is_open = true;
-                match self.stage.host.tcp_connect(self.stage.now, request) {
-                    Ok(id) => {
+                match self.stage.host.tcp_connect_with(self.stage.now, request, &data) {
+                    Ok((id, sent)) => {
                         socket.kind = Kind::Connection(id);
+                        socket.written = sent as u32;
                         self.sockets.under_test = Some(id);
-                        Ok(Reply::Blocks("EINPROGRESS"))
+                        // With data the call does not wait for the handshake.
+                        Ok(if sent > 0 { Reply::Returns(sent as i64) } else { Reply::Blocks("EINPROGRESS") })
                     }
                     Err(error) => Ok(Reply::Fails(errno::of_connect(error))),
                 }
             }
         }
+    }
+
+    /// How many bytes `sendto` with `MSG_FASTOPEN` wants in the SYN.
+    fn fast_open_data(&self) -> Result<Option<u32>, String> {
+        let asks = self.call.arguments.get(3).is_some_and(|flags| flags.has("MSG_FASTOPEN"));
+        let len = |len: i64| u32::try_from(len).map_err(|_| "a length is not negative".to_owned());
+        if asks { self.argument(2)?.number().and_then(len).map(Some) } else { Ok(None) }
     }
 
     fn read(&mut self, number: i64) -> Result<Reply, String> {

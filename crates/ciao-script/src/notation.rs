@@ -104,6 +104,8 @@ pub enum OptionText {
     Sack(Vec<(u32, u32)>),
     /// `FO HEX`; without digits it asks for a cookie.
     FastOpen(Vec<u8>),
+    /// `FO COOKIE`: the cookie that the host has given last.
+    OwnCookie,
     /// `md5 HEX`
     Md5(Vec<u8>),
     /// `uto HEX`: RFC 5482, the sixteen bits with the granularity in front.
@@ -178,6 +180,14 @@ impl SegmentText {
 }
 
 impl OptionText {
+    /// A cookie, if this is one.
+    pub(crate) fn cookie(self) -> Option<Vec<u8>> {
+        match self {
+            Self::FastOpen(cookie) if !cookie.is_empty() => Some(cookie),
+            _ => None,
+        }
+    }
+
     fn emit(&self, flags: TcpFlags, bases: Bases, bytes: &mut Vec<u8>) {
         let (kind, body) = match self {
             Self::Nop => return bytes.push(kind::NOP),
@@ -196,6 +206,8 @@ impl OptionText {
                 (kind::SACK, edges.flat_map(|edge| edge.wrapping_add(bases.ack).to_be_bytes()).collect())
             }
             Self::FastOpen(cookie) => (kind::FAST_OPEN, cookie.clone()),
+            // The stage has put the host's own in its place, if it has given one.
+            Self::OwnCookie => (kind::FAST_OPEN, Vec::new()),
             Self::Md5(digest) => (kind::MD5, digest.clone()),
             Self::UserTimeout(word) => (kind::USER_TIMEOUT, word.to_be_bytes().to_vec()),
             Self::Unknown => (kind::EXPERIMENT, vec![0, 0]),
@@ -271,6 +283,7 @@ pub fn print_options(options: &[OptionText]) -> String {
             blocks.iter().fold("sack".to_owned(), |text, (start, end)| format!("{text} {start}:{end}"))
         }
         OptionText::FastOpen(cookie) => format!("FO {}", hex(cookie)).trim_end().to_owned(),
+        OptionText::OwnCookie => "FO COOKIE".to_owned(),
         OptionText::Md5(digest) => format!("md5 {}", hex(digest)),
         OptionText::UserTimeout(word) => format!("uto {word:#06x}"),
         OptionText::Unknown => "unknown".to_owned(),
@@ -315,6 +328,8 @@ fn read_option(kind: u8, body: &[u8], flags: TcpFlags, bases: Bases) -> OptionTe
                 echo: word(&body[4..]).wrapping_sub(echo_base),
             }
         }
+        // Only a host gives cookies to a script, and nobody can know them beforehand.
+        (kind::FAST_OPEN, _) if flags.contains(TcpFlags::SYN | TcpFlags::ACK) => OptionText::OwnCookie,
         (kind::FAST_OPEN, _) => OptionText::FastOpen(body.to_vec()),
         (kind::MD5, _) => OptionText::Md5(body.to_vec()),
         (kind::USER_TIMEOUT, 2) => OptionText::UserTimeout(half(body)),

@@ -268,6 +268,7 @@ fn parse_options(text: &str) -> Result<Vec<OptionText>, String> {
                 OptionText::Sack(blocks.iter().map(parse_block).collect::<Result<_, _>>()?)
             }
             ["FO"] => OptionText::FastOpen(Vec::new()),
+            ["FO", "COOKIE"] => OptionText::OwnCookie,
             ["FO", digits] => OptionText::FastOpen(parse_hex(digits)?),
             ["md5", digits] => OptionText::Md5(parse_hex(digits)?),
             ["uto", word] => {

@@ -50,7 +50,8 @@ fn events(stage: &Stage, socket: &Socket) -> Vec<&'static str> {
         state,
         TcpState::SynSent | TcpState::SynReceived | TcpState::Established | TcpState::CloseWait
     );
-    let opening = matches!(state, TcpState::SynSent | TcpState::SynReceived);
+    let opening =
+        matches!(state, TcpState::SynSent | TcpState::SynReceived) && !stage.host.tcp_is_open_early(id);
     let facts = [
         ("POLLIN", peer_is_done || readable_bytes(stage, id) > 0),
         ("POLLOUT", !opening && (we_are_done || stage.host.tcp_is_writable(id))),

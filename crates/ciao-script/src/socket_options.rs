@@ -50,6 +50,7 @@ fn set_value(socket: &mut Socket, name: &str, value: &Value) -> Result<Option<er
         "TCP_KEEPIDLE" => socket.keep_alive.idle = seconds()?,
         "TCP_KEEPINTVL" => socket.keep_alive.interval = seconds()?,
         "TCP_KEEPCNT" => socket.keep_alive.probes = small()?,
+        "TCP_FASTOPEN" => socket.fast_open = small()?.into(),
         "TCP_NODELAY" => options.nodelay = number()? != 0,
         "TCP_QUICKACK" => options.quickack = number()? != 0,
         "TCP_USER_TIMEOUT" => {

@@ -28,6 +28,8 @@ pub struct Socket {
     pub ip: IpOptions,
     /// Keep-alive as it will be once it is switched on.
     pub keep_alive: KeepAlive,
+    /// Most early connections of a listener.
+    pub fast_open: usize,
     /// The port it was bound to.
     pub port: Option<u16>,
     /// The program has been told how the connection ended: Linux tells it once.
@@ -68,6 +70,7 @@ impl Default for Socket {
             options: SocketOptions::default(),
             ip: IpOptions::default(),
             keep_alive: KeepAlive::default(),
+            fast_open: 0,
             port: None,
             error_is_told: false,
             soft_error: None,

@@ -72,6 +72,8 @@ pub struct Stage {
     /// The state of each connection, and the last one before that.
     states: BTreeMap<ConnectionId, (TcpState, TcpState)>,
     window: u16,
+    /// The Fast Open cookie that the host has given last.
+    cookie: Vec<u8>,
 }
 
 /// A packet on its way out.
@@ -137,6 +139,7 @@ impl Stage {
             numbers: BTreeMap::new(),
             states: BTreeMap::new(),
             window: DEFAULT_WINDOW,
+            cookie: Vec::new(),
         }
     }
 
@@ -219,7 +222,12 @@ impl Stage {
                 numbers.local_is_open = true;
             }
         }
-        packets::segment(&addresses, text, numbers.inbound(), (theirs, ours), window)
+        let bases = numbers.inbound();
+        let mut text = text.clone();
+        for option in text.options.iter_mut().flatten().filter(|option| **option == OptionText::OwnCookie) {
+            *option = OptionText::FastOpen(self.cookie.clone());
+        }
+        packets::segment(&addresses, &text, bases, (theirs, ours), window)
     }
 
     /// An ICMP error arrives.
@@ -272,6 +280,10 @@ impl Stage {
             ));
         }
         let elapsed_millis = self.elapsed(self.now).as_millis() as u32;
+        let own = read_options(&segment.options, TcpFlags::SYN, Default::default());
+        if let Some(cookie) = own.into_iter().find_map(OptionText::cookie).filter(|_| segment.flags.ack()) {
+            self.cookie = cookie;
+        }
         let numbers = self.numbers(segment.ports);
         if let Some(offered) = numbers.remote_offered
             && segment.flags.ack()

@@ -17,6 +17,12 @@ pub struct Counters {
     pub syn_cookies_accepted: u64,
     /// ACKs that a listener took for a SYN cookie, and that were forged or too late.
     pub syn_cookies_refused: u64,
+    /// SYNs with a good Fast Open cookie that opened a connection at once.
+    pub fast_opens_accepted: u64,
+    /// SYNs with a good Fast Open cookie that went the usual way, because too many were under way.
+    pub fast_opens_refused: u64,
+    /// Fast Open cookies that were not ours.
+    pub fast_open_cookies_refused: u64,
     drops: [u64; HostDropReason::ALL.len()],
 }
 
@@ -26,6 +32,9 @@ impl Default for Counters {
             packets_received: 0,
             packets_sent: 0,
             time_wait_evicted: 0,
+            fast_opens_accepted: 0,
+            fast_opens_refused: 0,
+            fast_open_cookies_refused: 0,
             syn_cookies_sent: 0,
             syn_cookies_accepted: 0,
             syn_cookies_refused: 0,

@@ -159,7 +159,21 @@ impl Host {
     /// # Errors
     /// [`ConnectError`], at once and without a packet.
     pub fn tcp_connect(&mut self, now: Instant, request: ConnectRequest) -> Result<SocketId, ConnectError> {
-        self.tcp.connect(&mut self.context, now, &request)
+        self.tcp_connect_with(now, request, &[]).map(|(id, _)| id)
+    }
+
+    /// Active OPEN with data to send: in the SYN when `request` allows it and the server has given us a
+    /// cookie, else behind the handshake. Answers how many bytes were taken; the rest is for SEND.
+    ///
+    /// # Errors
+    /// [`ConnectError`], at once and without a packet.
+    pub fn tcp_connect_with(
+        &mut self,
+        now: Instant,
+        request: ConnectRequest,
+        bytes: &[u8],
+    ) -> Result<(SocketId, usize), ConnectError> {
+        self.tcp.connect(&mut self.context, now, &request, bytes)
     }
 
     /// Passive OPEN.
@@ -356,6 +370,16 @@ impl Host {
     #[must_use]
     pub fn tcp_state(&self, id: SocketId) -> TcpState {
         self.tcp.connection(id).state()
+    }
+
+    /// True when both directions of the connection are in use although its handshake is not complete, after
+    /// TCP Fast Open.
+    ///
+    /// # Panics
+    /// When the socket was given back.
+    #[must_use]
+    pub fn tcp_is_open_early(&self, id: SocketId) -> bool {
+        self.tcp.connection(id).is_open_early()
     }
 
     /// How the connection ended, if it did so otherwise than by both sides closing.

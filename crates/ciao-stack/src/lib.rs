@@ -10,6 +10,8 @@
 //! | How does a datagram in fragments become one again, and how is one cut? | `reassembly`, `fragmentation` |
 //! | Which segments become one for TCP, and one segment many packets? | `merge`, `segmentation` |
 //! | Whose is a segment? | `tcp::arrival`, `demux` |
+//! | Which SYNs are answered without a record? | `tcp::syn_cookies` |
+//! | Which open a connection at once? | `tcp::fast_open` |
 //! | Where do callers wait, and where old connections? | `tcp::listeners`, `tcp::time_waits` |
 //! | Whose turn is it to send? | `tcp` |
 //! | When does what want to be called? | `wheel` |
@@ -59,5 +61,5 @@ pub use event::HostEvent;
 pub use host::Host;
 pub use ids::{ConnectionId, InterfaceId, ListenerId, SocketId, UdpId};
 pub use interface::{Checksums, Cidr, InterfaceConfig, Offload, Route, Segmentation};
-pub use request::{ConnectRequest, IpOptions, ListenRequest, Overflow, SynCookies};
+pub use request::{ConnectRequest, FastOpen, IpOptions, ListenRequest, Overflow, SynCookies};
 pub use trace::{HostTraceEvent, Opening, TraceRecord};

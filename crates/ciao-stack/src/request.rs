@@ -14,13 +14,34 @@ pub struct ConnectRequest {
     pub options: SocketOptions,
     /// What its packets say.
     pub ip: IpOptions,
+    /// Whether the SYN may carry data.
+    pub fast_open: FastOpen,
+}
+
+/// Whether an active OPEN tries TCP Fast Open (RFC 7413, [`ciao_tcp::fast_open`]).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FastOpen {
+    /// No.
+    // RFC 7413 §2 7413-2a
+    #[default]
+    Off,
+    /// The first connection to a server asks for a cookie; later ones send data in the SYN. **The network may
+    /// deliver that data twice, to two connections**: only for data that may be processed twice, as a GET.
+    // RFC 7413 §2.1, §6.1 7413-6a
+    On,
 }
 
 impl ConnectRequest {
     /// To `remote`, everything else as the host likes.
     #[must_use]
     pub fn to(remote: SocketAddr) -> Self {
-        Self { local: None, remote, options: SocketOptions::default(), ip: IpOptions::default() }
+        Self {
+            local: None,
+            remote,
+            options: SocketOptions::default(),
+            ip: IpOptions::default(),
+            fast_open: FastOpen::Off,
+        }
     }
 }
 
@@ -38,6 +59,11 @@ pub struct ListenRequest {
     pub overflow: Overflow,
     /// When SYNs are answered without keeping a record.
     pub syn_cookies: SynCookies,
+    /// Most connections of the host that may be in use before their handshake is complete, for TCP Fast Open
+    /// (RFC 7413); zero switches it off. **The network may deliver the data of a SYN twice, to two
+    /// connections**: only for applications to which that does no harm.
+    // RFC 7413 §2 7413-2a, §6.1 7413-6a
+    pub fast_open: usize,
     /// Options that accepted connections start with.
     pub options: SocketOptions,
     /// What their packets say.
@@ -59,6 +85,7 @@ impl ListenRequest {
             syn_queue: Self::DEFAULT_SYN_QUEUE,
             overflow: Overflow::Drop,
             syn_cookies: SynCookies::WhenFull,
+            fast_open: 0,
             options: SocketOptions::default(),
             ip: IpOptions::default(),
         }

@@ -8,6 +8,8 @@
 
 mod arrival;
 mod calls;
+mod fast_open;
+mod fast_open_cache;
 mod listeners;
 mod syn_cookies;
 mod tables;
@@ -29,10 +31,12 @@ use crate::trace::{HostTraceEvent, Opening};
 use crate::wheel::{TimerHandle, Wheel};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use ciao_tcp::fast_open::FastOpenOutcome;
 use ciao_tcp::isn::{Secret, initial_sequence, timestamp_offset};
 use ciao_tcp::{Connection, Event, SegmentOut, Setup, TcpState, TraceEvent};
 use ciao_wire::{Instant, Packet};
 use core::net::SocketAddr;
+use fast_open::FastOpens;
 use listeners::{ACCEPT_TIMEOUT, Listeners};
 use tables::{Owner, Reach, Readiness, Socket, Tables};
 use timeouts::Waiter;
@@ -60,6 +64,7 @@ pub(crate) struct Tcp {
     cutting: Option<Box<Cut>>,
     secret: Secret,
     walks: Walks,
+    fast_opens: FastOpens,
     last_connection: ConnectionId,
 }
 
@@ -82,6 +87,7 @@ impl Tcp {
             cutting: None,
             secret: Secret::new(key(&mut context.random)),
             walks: Walks::new(key(&mut context.random)),
+            fast_opens: FastOpens::new(context),
             last_connection: ConnectionId(0),
         }
     }
@@ -184,13 +190,21 @@ impl Tcp {
     }
 
     fn report_events(&mut self, context: &mut Context, now: Instant, index: u32) {
-        let socket = &mut self.tables.sockets[index as usize];
-        while let Some(event) = socket.connection.poll_event() {
-            match socket.owner {
-                Owner::Application => {
-                    context.events.push_back(HostEvent::Tcp(socket.name(index), event));
-                }
-                Owner::Listener(listener) if event == Event::Connected => {
+        while let Some(event) = self.tables.sockets[index as usize].connection.poll_event() {
+            let socket = &mut self.tables.sockets[index as usize];
+            let (owner, name) = (socket.owner, socket.name(index));
+            let mut was_early = false;
+            if matches!(event, Event::Connected | Event::Closed(_))
+                && let Some(outcome) = socket.connection.take_fast_open_outcome()
+            {
+                was_early = outcome == FastOpenOutcome::Completed;
+                let remote = socket.endpoints.remote_address();
+                self.note_fast_open(now, remote, outcome);
+            }
+            match owner {
+                Owner::Application => context.events.push_back(HostEvent::Tcp(name, event)),
+                // One that opened early has waited to be accepted since then.
+                Owner::Listener(listener) if event == Event::Connected && !was_early => {
                     let listener_slot = self.listeners.at_mut(listener);
                     listener_slot.accept.push_back((now + ACCEPT_TIMEOUT, index));
                     if !listener_slot.timer.is_set() {

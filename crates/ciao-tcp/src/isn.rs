@@ -55,6 +55,7 @@ pub(crate) enum Purpose {
     Sequence = 1,
     Timestamp = 2,
     SynCookie = 3,
+    FastOpenCookie = 4,
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "half of the hash is as good as the whole")]

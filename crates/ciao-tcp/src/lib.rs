@@ -8,6 +8,7 @@
 //! | Which calls are there? | [`connection`] |
 //! | How does a connection begin when the peer calls? | [`listener`] |
 //! | And when more peers call than can be kept? | [`syn_cookies`] |
+//! | How may a SYN carry data? | [`fast_open`] |
 //! | Which moves between states are legal, and for which causes? | [`state`] |
 //! | What do OPEN, SEND, RECEIVE, CLOSE, ABORT and STATUS do? (§3.10.1–6) | `user_calls` |
 //! | What happens when a segment arrives? (§3.10.7) | `segment_arrives` and one file for each check |
@@ -42,6 +43,7 @@ mod copy;
 mod counters;
 pub mod error;
 pub mod event;
+pub mod fast_open;
 pub mod icmp;
 pub mod info;
 pub mod isn;

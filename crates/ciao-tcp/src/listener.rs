@@ -45,6 +45,8 @@ pub struct HalfOpen {
     /// Zero for a record that a SYN cookie has brought back.
     transmissions: u8,
     timeouts: u8,
+    /// The SYN-ACK gives the client a Fast Open cookie.
+    pub(crate) grants_cookie: bool,
     /// The SYN-ACK is to be sent.
     pub(crate) owed: bool,
 }
@@ -99,8 +101,22 @@ impl HalfOpen {
             sack: config.sack && offered.sack_permitted,
             transmissions: 0,
             timeouts: 0,
+            grants_cookie: false,
             owed: true,
         }
+    }
+
+    /// Lets each SYN-ACK give the client a Fast Open cookie, which the host adds: a record does not keep what
+    /// can be computed.
+    // RFC 7413 §4.1.2 7413-4b
+    pub fn grant_fast_open_cookie(&mut self) {
+        self.grants_cookie = true;
+    }
+
+    /// Whether the SYN-ACK is to have a Fast Open cookie.
+    #[must_use]
+    pub fn grants_fast_open_cookie(&self) -> bool {
+        self.grants_cookie
     }
 
     /// The SYN-ACK, when it is to be sent for the first time or again.

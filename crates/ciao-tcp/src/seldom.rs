@@ -3,6 +3,7 @@
 
 use crate::config::{KeepAlive, SocketOptions};
 use crate::connection::Connection;
+use crate::fast_open::FastOpen;
 use alloc::boxed::Box;
 use ciao_wire::SeqNum;
 use core::time::Duration;
@@ -15,6 +16,8 @@ pub(crate) struct Seldom {
     pub(crate) user_timeout: Option<Duration>,
     /// SND.UP: the number behind the urgent data that we send.
     pub(crate) send_up: Option<SeqNum>,
+    /// Of an opening with data in its SYN.
+    pub(crate) fast_open: Option<FastOpen>,
 }
 
 impl Seldom {
@@ -30,6 +33,13 @@ impl Connection {
     /// The box, made when there was none. Whoever takes something out again calls `release_seldom`.
     pub(crate) fn seldom_mut(&mut self) -> &mut Seldom {
         self.seldom.get_or_insert_default()
+    }
+
+    /// Changes what `options` say; what is under way stays.
+    pub(crate) fn set_seldom(&mut self, options: &SocketOptions) {
+        let seldom = self.seldom_mut();
+        (seldom.keep_alive, seldom.user_timeout) = (options.keep_alive, options.user_timeout);
+        self.release_seldom();
     }
 
     /// Lets go of the box when nothing is in it.

@@ -309,13 +309,10 @@ impl Connection {
         if self.owed.duplicate_acks > 0 {
             return Decision::Send(Plan::Ack(Transmission::Ack));
         }
-        let held_by = if self.is_opening() {
-            WaitReason::Handshake
-        } else {
-            match self.decide_data() {
-                Ok(plan) => return Decision::Send(plan),
-                Err(reason) => reason,
-            }
+        let data = if self.is_opening() { self.decide_early_data() } else { self.decide_data() };
+        let held_by = match data {
+            Ok(plan) => return Decision::Send(plan),
+            Err(reason) => reason,
         };
         match self.decide_without_data() {
             Some(plan) => Decision::Send(plan),

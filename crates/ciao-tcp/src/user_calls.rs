@@ -182,7 +182,7 @@ impl Connection {
         }
         Err(match self.error {
             Some(error) => ReceiveError::Ended(error),
-            None if self.is_opening() => ReceiveError::NotConnected,
+            None if self.waits_for_handshake() => ReceiveError::NotConnected,
             None => ReceiveError::WouldBlock,
         })
     }
@@ -261,11 +261,7 @@ impl Connection {
     /// Changes the options. What Nagle's algorithm held is sent when it is switched off.
     // RFC 9293 §3.7.4 MUST-17, §3.8.3 MUST-21, §3.8.4 MUST-24, MUST-27
     pub fn set_options(&mut self, now: Instant, options: SocketOptions) {
-        let send_up = self.seldom.as_ref().and_then(|seldom| seldom.send_up);
-        self.seldom = Seldom::of(&options);
-        if send_up.is_some() {
-            self.seldom_mut().send_up = send_up;
-        }
+        self.set_seldom(&options);
         let grown = (self.options.send_buffer_bytes, self.options.receive_buffer_bytes);
         self.options = Options::new(&self.config, options);
         self.switch_congestion_control();

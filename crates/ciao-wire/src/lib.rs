@@ -44,6 +44,6 @@ pub use packet::{Checksum, Head, Packet, PacketId, Payload};
 pub use quote::Quote;
 pub use seq::SeqNum;
 pub use tcp::{TcpFlags, TcpHeader};
-pub use tcp_options::{SackBlock, SackBlocks, TcpOptions, Timestamps};
+pub use tcp_options::{FastOpenCookie, SackBlock, SackBlocks, TcpOptions, Timestamps};
 pub use time::Instant;
 pub use udp::UdpHeader;

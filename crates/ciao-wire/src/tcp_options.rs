@@ -1,7 +1,9 @@
-//! TCP options: MSS, window scale, SACK and timestamps (RFC 9293 §3.2, RFC 7323, RFC 2018).
+//! TCP options: MSS, window scale, SACK, timestamps, user timeout and Fast Open (RFC 9293 §3.2, RFC 7323,
+//! RFC 2018, RFC 5482, RFC 7413).
 //!
 //! They are sent in the order and with the padding that Linux uses, because that is what the other ends of
-//! the world are used to: in a SYN `mss, sackOK, TS, nop, wscale`, later `nop, nop, TS, nop, nop, sack`.
+//! the world are used to: in a SYN `mss, sackOK, TS, nop, wscale, FO, nop, nop`, later `nop, nop, TS, nop,
+//! nop, sack`. The user timeout, which Linux does not know, stands before what is last.
 
 use crate::{ParseError, SeqNum};
 
@@ -12,6 +14,8 @@ const KIND_WINDOW_SCALE: u8 = 3;
 const KIND_SACK_PERMITTED: u8 = 4;
 const KIND_SACK: u8 = 5;
 const KIND_TIMESTAMPS: u8 = 8;
+const KIND_USER_TIMEOUT: u8 = 28;
+const KIND_FAST_OPEN: u8 = 34;
 
 /// The room for options: the header's length field counts up to fifteen words, five are fixed (RFC 9293
 /// §3.1).
@@ -74,6 +78,53 @@ impl SackBlocks {
     }
 }
 
+/// The Fast Open option of a SYN: the request for a cookie, or a cookie (RFC 7413 §4.1.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FastOpenCookie {
+    len: u8,
+    bytes: [u8; Self::MAX_BYTES],
+}
+
+impl FastOpenCookie {
+    /// The longest cookie; the shortest has four bytes, and all are of even length.
+    pub const MAX_BYTES: usize = 16;
+    /// No cookie yet: a client asks for one.
+    pub const REQUEST: Self = Self { len: 0, bytes: [0; Self::MAX_BYTES] };
+
+    /// A cookie of `bytes`, or the request when there are none.
+    ///
+    /// # Errors
+    /// When there are fewer than 4 or more than 16 of them, or the number is odd.
+    // RFC 7413 §4.1.1: of other lengths the option is ignored
+    pub fn new(bytes: &[u8]) -> Result<Self, ParseError> {
+        match u8::try_from(bytes.len()) {
+            Ok(len @ (0 | 4 | 6 | 8 | 10 | 12 | 14 | 16)) => {
+                let mut cookie = Self { len, ..Self::REQUEST };
+                cookie.bytes[..bytes.len()].copy_from_slice(bytes);
+                Ok(cookie)
+            }
+            _ => Err(ParseError::OptionLength),
+        }
+    }
+
+    /// The bytes; none in a request.
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+
+    /// True when this asks for a cookie.
+    #[must_use]
+    pub fn is_request(&self) -> bool {
+        self.len == 0
+    }
+
+    /// What the option takes in a header, padding included.
+    fn option_bytes(&self) -> usize {
+        (2 + usize::from(self.len)).next_multiple_of(4)
+    }
+}
+
 /// The options of a segment that mean something to us. Others are skipped and counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TcpOptions {
@@ -87,6 +138,11 @@ pub struct TcpOptions {
     pub timestamps: Option<Timestamps>,
     /// SACK blocks (RFC 2018 §3).
     pub sack: SackBlocks,
+    /// User timeout: the highest bit set for minutes, else seconds, and 15 bits of number (RFC 5482 §3). Left
+    /// out where a cookie takes its room.
+    pub user_timeout: Option<u16>,
+    /// Fast Open, SYN segments alone (RFC 7413 §4.1.1).
+    pub fast_open: Option<FastOpenCookie>,
     /// How many options of unknown kinds were skipped; never sent.
     pub unknown: u8,
 }
@@ -154,6 +210,11 @@ impl TcpOptions {
                     });
                 }
             }
+            (KIND_USER_TIMEOUT, &[a, b]) => self.user_timeout = Some(u16::from_be_bytes([a, b])),
+            (KIND_FAST_OPEN, bytes) => match FastOpenCookie::new(bytes) {
+                Ok(cookie) => self.fast_open = Some(cookie),
+                Err(_) => self.unknown += 1,
+            },
             // An unknown kind, or a known one with a length that is not its own: Linux skips both.
             // RFC 9293 §3.1 MUST-6
             _ => self.unknown += 1,
@@ -182,16 +243,28 @@ impl TcpOptions {
         let timestamps = if self.timestamps.is_some() { TIMESTAMPS_BYTES } else { 0 };
         // With timestamps, SACK-permitted stands where their two NOPs would.
         let sack_permitted = usize::from(self.sack_permitted && self.timestamps.is_none()) * 4;
-        usize::from(self.mss.is_some()) * 4
+        let usual = usize::from(self.mss.is_some()) * 4
             + timestamps
             + sack_permitted
-            + usize::from(self.window_scale.is_some()) * 4
+            + usize::from(self.window_scale.is_some()) * 4;
+        if self.user_timeout.is_none() && self.fast_open.is_none() {
+            usual
+        } else {
+            self.len_with_seldom(usual)
+        }
+    }
+
+    /// A SYN with the longest cookie is full: the user timeout has no room beside it.
+    #[cold]
+    fn len_with_seldom(&self, usual: usize) -> usize {
+        let with_cookie = usual + self.fast_open.as_ref().map_or(0, FastOpenCookie::option_bytes);
+        with_cookie + self.user_timeout.filter(|_| with_cookie + 4 <= MAX_OPTION_BYTES).map_or(0, |_| 4)
     }
 
     /// As many SACK blocks as there is room for behind `fixed` bytes, the first ones.
     #[inline]
     fn sack_count(&self, fixed: usize) -> usize {
-        self.sack.as_slice().len().min((MAX_OPTION_BYTES - fixed - 4) / 8)
+        self.sack.as_slice().len().min(MAX_OPTION_BYTES.saturating_sub(fixed + 4) / 8)
     }
 
     /// Writes the options to `bytes`, which is [`TcpOptions::len`] long.
@@ -206,6 +279,7 @@ impl TcpOptions {
             Some(timestamps),
         ) = (self, self.timestamps)
             && sack.is_empty()
+            && bytes.len() == TIMESTAMPS_BYTES
         {
             bytes.copy_from_slice(&timestamps_with(TIMESTAMPS_START, timestamps));
         } else if !bytes.is_empty() {
@@ -215,7 +289,16 @@ impl TcpOptions {
 
     // RFC 9293 §3.1 MUST-68, MUST-69: every kind but padding has its length; what is left over is padding
     fn emit_each(&self, bytes: &mut [u8]) {
-        let Self { mss, window_scale, sack_permitted, timestamps, ref sack, unknown: _ } = *self;
+        let Self {
+            mss,
+            window_scale,
+            sack_permitted,
+            timestamps,
+            ref sack,
+            user_timeout,
+            ref fast_open,
+            unknown: _,
+        } = *self;
         let mut out = Writer { bytes, at: 0 };
         if let Some(mss) = mss {
             let [a, b] = mss.to_be_bytes();
@@ -231,6 +314,17 @@ impl TcpOptions {
         }
         if let Some(shift) = window_scale {
             out.write(&[KIND_NOP, KIND_WINDOW_SCALE, 3, shift]);
+        }
+        let cookie_bytes = fast_open.as_ref().map_or(0, FastOpenCookie::option_bytes);
+        if let Some(user_timeout) = user_timeout.filter(|_| out.at + cookie_bytes + 4 <= MAX_OPTION_BYTES) {
+            let [a, b] = user_timeout.to_be_bytes();
+            out.write(&[KIND_USER_TIMEOUT, 4, a, b]);
+        }
+        if let Some(cookie) = fast_open {
+            out.write(&[KIND_FAST_OPEN, 2 + cookie.len]);
+            out.write(cookie.as_slice());
+            // An even length leaves two bytes or none.
+            out.write(&[KIND_NOP; 2][..cookie.option_bytes() - 2 - usize::from(cookie.len)]);
         }
         let count = self.sack_count(self.len_without_sack());
         if count > 0 {
@@ -323,16 +417,55 @@ mod tests {
     // RFC 9293 §3.1 MUST-6
     #[test]
     fn unknown_kinds_are_skipped_and_counted() {
-        for kind in [6, 7, 9, 19, 34, 253, 254, 255] {
+        for kind in [6, 7, 9, 19, 35, 253, 254, 255] {
             let bytes = [kind, 3, 9, 2, 4, 5, 0xb4, kind, 2];
             let options = TcpOptions::parse(&bytes).unwrap();
             assert_eq!(options, TcpOptions { mss: Some(1460), unknown: 2, ..TcpOptions::default() });
         }
     }
 
+    // RFC 7413 §4.1.1 7413-4c
+    #[test]
+    fn a_fast_open_cookie_has_an_even_length_between_4_and_16_or_none() {
+        for len in 0..=20_u8 {
+            let mut bytes = alloc::vec![KIND_FAST_OPEN, 2 + len];
+            bytes.extend((0..len).map(|n| n * 7));
+            let options = TcpOptions::parse(&bytes).unwrap();
+            let is_good = len % 2 == 0 && (len == 0 || (4..=16).contains(&len));
+            assert_eq!(options.fast_open.is_some(), is_good, "{len} bytes");
+            let Some(cookie) = options.fast_open else { continue };
+            assert_eq!((cookie.as_slice(), cookie.is_request()), (&bytes[2..], len == 0));
+            let emitted = emitted(&options);
+            assert_eq!(emitted.len() % 4, 0);
+            assert!(
+                emitted.starts_with(&bytes) && emitted[bytes.len()..].iter().all(|byte| *byte == KIND_NOP)
+            );
+            assert_eq!(TcpOptions::parse(&emitted).unwrap(), options);
+        }
+    }
+
+    #[test]
+    fn a_syn_with_the_longest_cookie_is_full_and_does_without_a_user_timeout() {
+        let syn = TcpOptions {
+            mss: Some(1460),
+            window_scale: Some(7),
+            sack_permitted: true,
+            timestamps: Some(TIMESTAMPS),
+            user_timeout: Some(0x8005),
+            fast_open: Some(FastOpenCookie::new(&[9; 16]).unwrap()),
+            ..TcpOptions::default()
+        };
+        let without = TcpOptions { user_timeout: None, ..syn };
+        assert_eq!(syn.len(), MAX_OPTION_BYTES);
+        assert_eq!(TcpOptions::parse(&emitted(&syn)).unwrap(), without);
+        let shorter = TcpOptions { fast_open: Some(FastOpenCookie::new(&[9; 8]).unwrap()), ..syn };
+        assert_eq!(shorter.len(), 36);
+        assert_eq!(TcpOptions::parse(&emitted(&shorter)).unwrap(), shorter);
+    }
+
     #[test]
     fn a_known_kind_with_a_foreign_length_is_skipped_as_an_unknown_one() {
-        for (kind, own) in [(2, 4), (3, 3), (4, 2), (8, 10)] {
+        for (kind, own) in [(2, 4), (3, 3), (4, 2), (8, 10), (28, 4)] {
             for len in 2_u8..20 {
                 let mut bytes = alloc::vec![kind, len];
                 bytes.resize(usize::from(len), 0);

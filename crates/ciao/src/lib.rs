@@ -78,5 +78,7 @@ pub use tcp_stream::TcpStream;
 pub use udp_socket::UdpSocket;
 
 pub use ciao_link::{MemoryConfig, memory_pair};
-pub use ciao_stack::{Cidr, ConnectRequest, HostConfig, ListenRequest, Route};
+pub use ciao_stack::{
+    Cidr, ConnectRequest, FastOpen, HostConfig, ListenRequest, Overflow, Route, SynCookies,
+};
 pub use tokio::net::{ToSocketAddrs, lookup_host};

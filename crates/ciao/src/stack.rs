@@ -11,8 +11,9 @@ use crate::shard::{Interface, Shard, Shared};
 use crate::tcp_listener::TcpListener;
 use crate::tcp_stream::TcpStream;
 use crate::waiting::Place;
+use bytes::Bytes;
 use ciao_stack::{
-    Cidr, ConnectRequest, Counters, Counts, Host, HostConfig, ListenRequest, Route, TraceRecord,
+    Cidr, ConnectRequest, Counters, Counts, FastOpen, Host, HostConfig, ListenRequest, Route, TraceRecord,
 };
 use ciao_tcp::TcpState;
 use ciao_tcp::config::SocketOptions;
@@ -127,9 +128,33 @@ impl Stack {
     /// # Errors
     /// As [`Self::connect`].
     pub async fn connect_with(&self, request: ConnectRequest) -> io::Result<TcpStream> {
-        let id = self.shared.call(|shard, now| {
+        self.open(request, &[]).await.map(|(stream, _)| stream)
+    }
+
+    /// Connects as `request` says with TCP Fast Open (RFC 7413), and sends `data`: in the SYN, if the server
+    /// has given us a cookie before, else behind the handshake. It returns when the handshake is complete and
+    /// all of
+    /// `data` is taken.
+    ///
+    /// **The network may deliver the data of a SYN twice, to two connections**: give only what may be
+    /// processed twice, as a GET.
+    ///
+    /// # Errors
+    /// As [`Self::connect`], and as [`TcpStream::write_all_bytes`].
+    // RFC 7413 §6.1 7413-6a
+    pub async fn connect_with_data(&self, request: ConnectRequest, data: &[u8]) -> io::Result<TcpStream> {
+        let request = ConnectRequest { fast_open: FastOpen::On, ..request };
+        let (stream, sent) = self.open(request, data).await?;
+        if sent < data.len() {
+            stream.write_all_bytes(Bytes::copy_from_slice(&data[sent..])).await?;
+        }
+        Ok(stream)
+    }
+
+    async fn open(&self, request: ConnectRequest, data: &[u8]) -> io::Result<(TcpStream, usize)> {
+        let (id, sent) = self.shared.call(|shard, now| {
             shard.check_accepts_new()?;
-            shard.host.tcp_connect(now, request).map_err(connect_error)
+            shard.host.tcp_connect_with(now, request, data).map_err(connect_error)
         })?;
         let stream = TcpStream::new(Arc::clone(&self.shared), id);
         self.shared
@@ -143,7 +168,7 @@ impl Stack {
                 }
             })
             .await?;
-        Ok(stream)
+        Ok((stream, sent))
     }
 
     /// Listens at the first of the addresses that can be had.

@@ -93,6 +93,9 @@ impl Shard {
                     Ready::EMPTY
                 }
                 TcpState::Established | TcpState::CloseWait => Ready::WRITABLE,
+                TcpState::SynReceived if self.host.tcp_is_open_early(id) => {
+                    if self.waits.tcp(id).write_blocked { Ready::EMPTY } else { Ready::WRITABLE }
+                }
                 TcpState::SynSent | TcpState::SynReceived | TcpState::Listen => Ready::EMPTY,
                 _ => Ready::WRITABLE | Ready::WRITE_CLOSED,
             };

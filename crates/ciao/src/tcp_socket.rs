@@ -30,6 +30,7 @@ struct Settings {
     ip: IpOptions,
     linger: Option<Duration>,
     reuseaddr: bool,
+    fast_open: usize,
 }
 
 /// A TTL that can be put into a packet.
@@ -60,6 +61,7 @@ impl TcpSocket {
             ip: IpOptions::default(),
             linger: None,
             reuseaddr: true,
+            fast_open: 0,
         };
         Self { stack: stack.clone(), settings: Mutex::new(settings) }
     }
@@ -109,16 +111,30 @@ impl TcpSocket {
     /// As [`Stack::connect`], and [`io::ErrorKind::AddrInUse`] or [`io::ErrorKind::AddrNotAvailable`] for
     /// the local end.
     pub async fn connect(self, addr: SocketAddr) -> io::Result<TcpStream> {
-        let Settings { local, options, ip, linger, .. } = self.settings();
-        let request = ConnectRequest {
+        let stream = self.stack.connect_with(self.request(addr)).await?;
+        stream.set_linger(self.settings().linger)?;
+        Ok(stream)
+    }
+
+    /// Connects with TCP Fast Open and sends `data`, as [`Stack::connect_with_data`] does. Read there what
+    /// the network may do with it.
+    ///
+    /// # Errors
+    /// As [`Self::connect`], and as a write.
+    pub async fn connect_with_data(self, addr: SocketAddr, data: &[u8]) -> io::Result<TcpStream> {
+        let stream = self.stack.connect_with_data(self.request(addr), data).await?;
+        stream.set_linger(self.settings().linger)?;
+        Ok(stream)
+    }
+
+    fn request(&self, remote: SocketAddr) -> ConnectRequest {
+        let Settings { local, options, ip, .. } = self.settings();
+        ConnectRequest {
             local: Some(local).filter(|local| local.port() != 0 || !local.ip().is_unspecified()),
-            remote: addr,
             options,
             ip,
-        };
-        let stream = self.stack.connect_with(request).await?;
-        stream.set_linger(linger)?;
-        Ok(stream)
+            ..ConnectRequest::to(remote)
+        }
     }
 
     /// Listens; at most `backlog` connections wait to be accepted, 0 counts as 1.
@@ -126,9 +142,9 @@ impl TcpSocket {
     /// # Errors
     /// As [`Stack::listen`].
     pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
-        let Settings { local, options, ip, .. } = self.settings();
+        let Settings { local, options, ip, fast_open, .. } = self.settings();
         let backlog = usize::try_from(backlog.max(1)).unwrap_or(usize::MAX);
-        self.stack.listen_with(ListenRequest { backlog, options, ip, ..ListenRequest::at(local) })
+        self.stack.listen_with(ListenRequest { backlog, options, ip, fast_open, ..ListenRequest::at(local) })
     }
 
     /// The local end as [`Self::bind`] was told it.
@@ -151,6 +167,17 @@ impl TcpSocket {
     #[must_use]
     pub fn options(&self) -> SocketOptions {
         self.settings().options
+    }
+
+    /// Lets a listener take data in SYNs from clients that have a cookie of ours (RFC 7413), for at most
+    /// `pending` connections of the stack at a time whose handshake is not complete; zero, as at first, for
+    /// none.
+    ///
+    /// **The network may deliver the data of a SYN twice, to two connections**: only for applications to
+    /// which that does no harm.
+    // RFC 7413 §6.1 7413-6a
+    pub fn set_fast_open(&self, pending: usize) {
+        self.change(|settings| settings.fast_open = pending);
     }
 
     /// Changes options.

@@ -14,7 +14,7 @@ use crate::shard::{Shard, Shared};
 use crate::tcp_io::{receive_into, send_bytes, send_vectored};
 use crate::waiting::Place;
 use bytes::{BufMut, Bytes};
-use ciao_stack::{ConnectionId, IpOptions, SocketId};
+use ciao_stack::{ConnectRequest, ConnectionId, IpOptions, SocketId};
 use ciao_tcp::config::SocketOptions;
 use ciao_tcp::error::ReceiveError;
 use ciao_tcp::{ConnectionError, TcpInfo, TcpState, Wait};
@@ -57,6 +57,17 @@ impl TcpStream {
     /// As [`crate::Stack::connect`]; [`io::ErrorKind::NotFound`] when no stack was entered.
     pub async fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<Self> {
         current_stack()?.connect(addr).await
+    }
+
+    /// As [`Self::connect`], but with TCP Fast Open and `data` that goes out first, in the SYN if the server
+    /// knows us. Read at [`crate::Stack::connect_with_data`] what the network may do with it.
+    ///
+    /// # Errors
+    /// As [`crate::Stack::connect_with_data`]; [`io::ErrorKind::NotFound`] when no stack was entered.
+    pub async fn connect_with_data(addr: SocketAddr, data: &[u8]) -> io::Result<Self> {
+        let stack = current_stack()?;
+        let options = stack.default_options();
+        stack.connect_with_data(ConnectRequest { options, ..ConnectRequest::to(addr) }, data).await
     }
 
     /// Our end of the connection.

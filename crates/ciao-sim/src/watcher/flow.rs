@@ -122,7 +122,16 @@ impl Flow {
     }
 
     fn check_options(&mut self, seen: &Seen<'_>, reverse: Option<&Self>) -> Result<(), String> {
-        let TcpOptions { mss, window_scale, sack_permitted, timestamps, sack: _, unknown } = seen.tcp.options;
+        let TcpOptions {
+            mss,
+            window_scale,
+            sack_permitted,
+            timestamps,
+            sack: _,
+            user_timeout: _,
+            fast_open,
+            unknown,
+        } = seen.tcp.options;
         if unknown > 0 {
             return Err("an option that nobody knows".into());
         }
@@ -130,7 +139,7 @@ impl Flow {
             return Ok(());
         }
         // RFC 9293 §3.2 MUST-65
-        if mss.is_some() || window_scale.is_some() || sack_permitted {
+        if mss.is_some() || window_scale.is_some() || sack_permitted || fast_open.is_some() {
             return Err("an option of the SYN in another segment".into());
         }
         let Some(reverse) = reverse else { return Ok(()) };

@@ -33,7 +33,7 @@ pub(crate) struct Arrival {
 }
 
 /// Who has the endpoints of a SYN that may begin a new connection, and the least number to begin it with.
-type Predecessor = (Holder, SeqNum);
+pub(crate) type Predecessor = (Holder, SeqNum);
 
 impl Tcp {
     /// Handles a segment whose checksum is right and whose addresses may be talked to.
@@ -261,6 +261,14 @@ impl Tcp {
             (false, _) => Some(HostDropReason::AcceptQueueFull),
             (true, false) => Some(HostDropReason::SynQueueFull),
         };
+        if full != Some(HostDropReason::AcceptQueueFull)
+            && arrival.segment.header.options.fast_open.is_some()
+            && self.tables.sockets.len() < context.config.max_connections
+            && self.open_early(context, now, index, &arrival, predecessor)
+        {
+            return Ok(());
+        }
+        let listener = self.listeners.at(index);
         if predecessor.is_none() && listener.answers_with_cookie(full) {
             self.send_cookie(context, now, index, &arrival);
             return Ok(());
@@ -284,16 +292,16 @@ impl Tcp {
     ) {
         let Arrival { origin, endpoints, segment } = arrival;
         let mut setup = self.setup(context, now, origin.interface, endpoints);
-        if let Some((holder, least_iss)) = predecessor {
-            setup.iss = setup.iss.latest(least_iss);
-            self.yield_endpoints(context, now, holder);
-        }
+        self.take_over(context, now, predecessor, &mut setup);
         let id = self.next_connection();
         context.trace.attribute(id);
         Self::record_opened(context, now, id, endpoints, Opening::Passive);
         Self::record_syn_received(context, now, id);
-        let options = self.listeners.at(listener).options;
-        let half_open = HalfOpen::new(now, &context.config.tcp, &options, &setup, segment);
+        let Listener { options, fast_open, .. } = *self.listeners.at(listener);
+        let mut half_open = HalfOpen::new(now, &context.config.tcp, &options, &setup, segment);
+        if fast_open > 0 && segment.header.options.fast_open.is_some() {
+            half_open.grant_fast_open_cookie();
+        }
         let interface = origin.interface;
         let timer = TimerHandle::NONE;
         let entry = HalfOpenEntry { half_open, id, endpoints: *endpoints, interface, listener, timer };
@@ -313,7 +321,7 @@ impl Tcp {
 
     /// A connection in TIME-WAIT lets a newer one have its endpoints.
     // RFC 9293 §3.6.1 MAY-2, SHLD-4
-    fn yield_endpoints(&mut self, context: &mut Context, now: Instant, holder: Holder) {
+    pub(crate) fn yield_endpoints(&mut self, context: &mut Context, now: Instant, holder: Holder) {
         match holder {
             Holder::TimeWait(index) => {
                 let id = self.tables.time_waits.id(index);

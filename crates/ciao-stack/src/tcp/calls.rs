@@ -25,7 +25,8 @@ impl Tcp {
         context: &mut Context,
         now: Instant,
         request: &ConnectRequest,
-    ) -> Result<SocketId, ConnectError> {
+        data: &[u8],
+    ) -> Result<(SocketId, usize), ConnectError> {
         let (interface, local) = choose_path(context, request)?;
         if self.tables.sockets.len() >= context.config.max_connections {
             return Err(ConnectError::TooManyConnections);
@@ -34,11 +35,13 @@ impl Tcp {
         let id = self.next_connection();
         Self::record_opened(context, now, id, &endpoints, Opening::Active);
         let setup = self.setup(context, now, interface, &endpoints);
-        let connection = Connection::connect(now, &context.config.tcp, request.options, setup);
+        let mut connection = Connection::connect(now, &context.config.tcp, request.options, setup);
+        self.offer_fast_open(now, request, setup.default_mss, &mut connection);
+        let sent = if data.is_empty() { 0 } else { connection.send(now, data).unwrap_or_default() };
         let index = self.keep(socket(connection, id, endpoints, (interface, request.ip), Owner::Application));
         self.tables.list(Holder::Connection(index));
         self.after_input(context, now, index);
-        Ok(self.tables.sockets[index as usize].name(index))
+        Ok((self.tables.sockets[index as usize].name(index), sent))
     }
 
     /// The four numbers of a new connection, which no other has.

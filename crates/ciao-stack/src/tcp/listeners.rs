@@ -32,6 +32,8 @@ pub(crate) struct Listener {
     pub(crate) syn_cookies: SynCookies,
     /// Until then a SYN cookie that was sent may come back.
     pub(crate) cookies_until: Instant,
+    /// Most early connections; zero without Fast Open.
+    pub(crate) fast_open: usize,
     pub(crate) options: SocketOptions,
     pub(crate) ip: IpOptions,
     /// Established connections, and when each has waited too long.
@@ -86,6 +88,7 @@ impl Listeners {
             overflow: request.overflow,
             syn_cookies: request.syn_cookies,
             cookies_until: Instant::ZERO,
+            fast_open: request.fast_open,
             options: request.options,
             ip: request.ip,
             accept: VecDeque::new(),

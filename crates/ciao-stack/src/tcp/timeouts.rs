@@ -118,11 +118,18 @@ impl Tcp {
     /// Sends what a half-open connection owes, and sets its timer.
     pub(crate) fn serve_half_open(&mut self, context: &mut Context, now: Instant, index: u32) {
         let entry = &mut self.tables.half_open[index as usize];
-        if let Some(segment) = entry.half_open.poll_transmit(now, &context.config.tcp) {
+        if let Some(mut segment) = entry.half_open.poll_transmit(now, &context.config.tcp) {
             let ip = self.listeners.at(entry.listener).ip;
+            if entry.half_open.grants_fast_open_cookie() {
+                let local = context.interfaces.address(entry.endpoints.local);
+                let remote = entry.endpoints.remote_address();
+                segment.header.options.fast_open = Some(self.fast_open_cookie(context, now, local, remote));
+            }
+            let entry = &self.tables.half_open[index as usize];
             let envelope = context.envelope(entry.endpoints.local, entry.endpoints.remote_address(), ip);
             context.send_alone(now, entry.interface, &envelope, segment, Some(entry.id));
         }
+        let entry = &mut self.tables.half_open[index as usize];
         let at = entry.half_open.poll_timeout();
         if entry.timer.is_set() {
             self.wheel.reschedule(entry.timer, at);

@@ -29,6 +29,11 @@ impl Connection {
             self.take_window(segment);
             self.enter(Cause::SynAcknowledged);
             self.established(now);
+            if ack == self.snd.una {
+                // It acknowledges our SYN and is no duplicate, whatever went out early behind that (RFC
+                // 7413).
+                return Ok(());
+            }
         }
         // RFC 9293 §3.10.7.4 MAY-12, RFC 5961 §5.2 5961-5a
         if ack.after(self.snd.nxt) {

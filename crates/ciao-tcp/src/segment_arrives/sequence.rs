@@ -60,7 +60,7 @@ impl Connection {
             // RFC 5961 §3.2 5961-3a: silently
             return self.dropped(DropReason::ResetOutsideWindow);
         }
-        if segment.header.flags.syn() && !self.is_opening() {
+        if segment.header.flags.syn() && (!self.is_opening() || self.is_repeated_syn(segment.header.seq)) {
             // RFC 5961 §4.2 5961-4a: whatever its number
             return self.check_syn(now, segment);
         }

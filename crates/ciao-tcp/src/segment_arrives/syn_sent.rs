@@ -13,9 +13,9 @@ use ciao_wire::{Instant, SeqNum, TcpFlags, TcpOptions};
 impl Connection {
     pub(crate) fn in_syn_sent(&mut self, now: Instant, segment: &mut Segment) -> Verdict {
         let flags = segment.header.flags;
-        // Only our SYN is out: SND.UNA = ISS, SND.NXT = ISS + 1.
-        let ack_is_acceptable =
-            flags.ack() && segment.header.ack == self.snd.nxt && self.snd.nxt != self.snd.iss;
+        // Only our SYN is out, with data only after RFC 7413: SND.UNA = ISS, SND.NXT = ISS + 1 + data.
+        let ack = segment.header.ack;
+        let ack_is_acceptable = flags.ack() && ack.after(self.snd.iss) && ack.at_or_before(self.snd.nxt);
         if flags.ack() && !ack_is_acceptable {
             // RFC 9293 §3.5.2: an answer to an older SYN; half-open discovery
             if !flags.rst() {
@@ -41,7 +41,10 @@ impl Connection {
             self.owed.syn = true;
             return Ok(());
         }
-        self.acknowledge_up_to(now, segment.header.ack);
+        self.acknowledge_up_to(now, ack);
+        if self.seldom.is_some() {
+            self.fast_open_answered(segment);
+        }
         self.enter(Cause::SynAckReceived);
         self.established(now);
         self.owed.acknowledge_now();
@@ -99,7 +102,9 @@ impl Connection {
 
     /// ESTABLISHED: data may flow, and a close that was called before now takes effect.
     pub(crate) fn established(&mut self, now: Instant) {
-        self.start_congestion_control();
+        if !self.complete_fast_open() {
+            self.start_congestion_control();
+        }
         self.restart_keep_alive(now);
         self.raise(Raise::Connected);
         if self.fin == Fin::Queued {

@@ -61,7 +61,7 @@ impl Connection {
         self.raise(Raise::Readable);
     }
 
-    fn deliver(&mut self, payload: Payload) {
+    pub(crate) fn deliver(&mut self, payload: Payload) {
         let len = payload_len(&payload);
         self.rcv.nxt += len;
         self.counters.bytes_received += u64::from(len);

@@ -103,6 +103,8 @@ impl Connection {
             || self.outstanding() == 0
             || self.fin == Fin::Queued
             || self.sends_urgently()
+            // Only our SYN-ACK is outstanding, and says nothing of the path.
+            || (self.outstanding() == 1 && self.is_open_early())
     }
 
     /// Less than a whole segment could be sent.

@@ -176,7 +176,11 @@ impl Connection {
                 ..TcpOptions::default()
             },
         };
-        SegmentOut { header, payload: Payload::EMPTY, segment_size: 0, transmission }
+        let mut syn = SegmentOut { header, payload: Payload::EMPTY, segment_size: 0, transmission };
+        if self.seldom.is_some() {
+            self.add_fast_open(now, &mut syn);
+        }
+        syn
     }
 
     // RFC 6298 §5 6298-5d: what is outstanding has a timer from the start

@@ -6,6 +6,8 @@ mod closing;
 #[cfg(test)]
 mod datagrams;
 #[cfg(test)]
+mod fast_open;
+#[cfg(test)]
 mod halves;
 #[cfg(test)]
 mod hardship;

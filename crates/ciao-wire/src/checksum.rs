@@ -62,6 +62,14 @@ impl Sum {
         self.plus(u64::from(word.to_be()), false)
     }
 
+    /// Adds what was summed elsewhere, of an even number of bytes on both sides.
+    #[must_use]
+    #[inline]
+    pub fn add_sum(self, other: Self) -> Self {
+        debug_assert!(!self.is_odd && !other.is_odd, "words are added to words");
+        self.plus(other.words, false)
+    }
+
     /// Adds all bytes of a payload.
     #[must_use]
     #[inline]

@@ -193,14 +193,16 @@ impl Ipv4Header {
             .add_u32(destination.to_bits())
             .finish();
         let out = bytes.first_chunk_mut::<HEADER_BYTES>().expect("the caller leaves room for the header");
-        out[0..2].copy_from_slice(&first.to_be_bytes());
-        out[2..4].copy_from_slice(&total_len.to_be_bytes());
-        out[4..6].copy_from_slice(&identification.to_be_bytes());
-        out[6..8].copy_from_slice(&fragment.to_be_bytes());
-        out[8..10].copy_from_slice(&lifetime.to_be_bytes());
-        out[10..12].copy_from_slice(&checksum.to_be_bytes());
-        out[12..16].copy_from_slice(&source.octets());
-        out[16..20].copy_from_slice(&destination.octets());
+        let words = [
+            u32::from(first) << 16 | u32::from(total_len),
+            u32::from(identification) << 16 | u32::from(fragment),
+            u32::from(lifetime) << 16 | u32::from(checksum),
+            source.to_bits(),
+            destination.to_bits(),
+        ];
+        for (place, word) in out.as_chunks_mut::<4>().0.iter_mut().zip(words) {
+            *place = word.to_be_bytes();
+        }
     }
 }
 

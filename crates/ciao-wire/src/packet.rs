@@ -34,6 +34,7 @@ impl Head {
     /// # Panics
     /// When `len` is above [`HEAD_CAPACITY`].
     #[must_use]
+    #[inline]
     pub fn zeroed(len: usize) -> Self {
         assert!(len <= HEAD_CAPACITY, "a head holds {HEAD_CAPACITY} bytes, {len} were asked for");
         Self { len: len as u8, bytes: [0; HEAD_CAPACITY] }
@@ -41,17 +42,20 @@ impl Head {
 
     /// The header bytes.
     #[must_use]
+    #[inline]
     pub fn as_slice(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
     }
 
     /// The header bytes, to be written.
+    #[inline]
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
         &mut self.bytes[..usize::from(self.len)]
     }
 
     /// The number of header bytes.
     #[must_use]
+    #[inline]
     pub fn len(&self) -> usize {
         usize::from(self.len)
     }
@@ -117,6 +121,7 @@ impl Packet {
 
     /// Bytes in all, headers included.
     #[must_use]
+    #[inline]
     pub fn len(&self) -> usize {
         self.head.len() + self.payload.len()
     }
@@ -171,17 +176,20 @@ impl Payload {
 
     /// Bytes in all pieces.
     #[must_use]
+    #[inline]
     pub fn len(&self) -> usize {
         self.first.len() + self.rest.as_ref().map_or(0, |rest| rest.len)
     }
 
     /// True when there is not one byte.
     #[must_use]
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.first.is_empty()
     }
 
     /// Appends a piece.
+    #[inline]
     pub fn push(&mut self, bytes: Bytes) {
         if bytes.is_empty() {
         } else if self.first.is_empty() {
@@ -247,7 +255,18 @@ impl Payload {
     }
 
     /// Drops `count` bytes from the front, or all when there are fewer.
+    #[inline]
     pub fn advance(&mut self, count: usize) {
+        if count < self.first.len() {
+            if count > 0 {
+                self.first.advance(count);
+            }
+        } else if count > 0 {
+            self.advance_over_pieces(count);
+        }
+    }
+
+    fn advance_over_pieces(&mut self, count: usize) {
         let mut left = count.min(self.len());
         while left >= self.first.len() && !self.first.is_empty() {
             left -= self.first.len();

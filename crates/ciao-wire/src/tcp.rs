@@ -2,7 +2,7 @@
 //!
 //! Options are in [`crate::tcp_options`]; what the fields mean to a connection is in `ciao-tcp`.
 
-use crate::{ParseError, SeqNum, TcpOptions};
+use crate::{ParseError, SeqNum, Sum, TcpOptions};
 use core::fmt;
 use core::ops::BitOr;
 
@@ -181,28 +181,30 @@ impl TcpHeader {
         HEADER_BYTES + self.options.len()
     }
 
-    /// Writes the header to the first [`TcpHeader::header_len`] of `bytes`, the checksum field zero.
+    /// Writes the header to the first [`TcpHeader::header_len`] of `bytes`, the checksum field zero, and
+    /// answers the sum of what it wrote. That is computed from the values: reading back what was just written
+    /// piece by piece would wait for the writes.
     ///
     /// # Panics
     /// When there are fewer bytes.
     #[inline]
-    pub fn emit(&self, bytes: &mut [u8]) {
+    pub fn emit(&self, bytes: &mut [u8]) -> Sum {
         let Self { source_port, destination_port, seq, ack, flags, window, urgent, ref options } = *self;
         let header_len = self.header_len();
         let (fixed, rest) =
             bytes.split_first_chunk_mut::<HEADER_BYTES>().expect("the caller leaves room for the header");
-        fixed[0..2].copy_from_slice(&source_port.to_be_bytes());
-        fixed[2..4].copy_from_slice(&destination_port.to_be_bytes());
-        fixed[4..8].copy_from_slice(&seq.0.to_be_bytes());
-        fixed[8..12].copy_from_slice(&ack.0.to_be_bytes());
+        let ports = u32::from(source_port) << 16 | u32::from(destination_port);
         #[expect(clippy::cast_possible_truncation, reason = "a header has at most 60 bytes, 15 words")]
-        let words = (header_len / 4) as u8;
-        fixed[12] = words << 4;
-        fixed[13] = flags.0;
-        fixed[14..16].copy_from_slice(&window.to_be_bytes());
-        fixed[16..18].copy_from_slice(&[0, 0]);
-        fixed[18..20].copy_from_slice(&urgent.to_be_bytes());
-        options.emit(&mut rest[..header_len - HEADER_BYTES]);
+        let words = (header_len / 4) as u32;
+        let control = words << 28 | u32::from(flags.0) << 16 | u32::from(window);
+        let urgent = u32::from(urgent);
+        for (place, word) in
+            fixed.as_chunks_mut::<4>().0.iter_mut().zip([ports, seq.0, ack.0, control, urgent])
+        {
+            *place = word.to_be_bytes();
+        }
+        let sum = Sum::ZERO.add_u32(ports).add_u32(seq.0).add_u32(ack.0).add_u32(control).add_u32(urgent);
+        sum.add_sum(options.emit(&mut rest[..header_len - HEADER_BYTES]))
     }
 }
 
@@ -257,7 +259,8 @@ mod tests {
 
     fn emitted(header: &TcpHeader) -> Vec<u8> {
         let mut bytes = alloc::vec![0xaa; header.header_len()];
-        header.emit(&mut bytes);
+        let sum = header.emit(&mut bytes);
+        assert_eq!(sum.fold(), crate::Sum::ZERO.add_bytes(&bytes).fold());
         bytes
     }
 

@@ -5,7 +5,7 @@
 //! the world are used to: in a SYN `mss, sackOK, TS, nop, wscale, FO, nop, nop`, later `nop, nop, TS, nop,
 //! nop, sack`. The user timeout, which Linux does not know, stands before what is last.
 
-use crate::{ParseError, SeqNum};
+use crate::{ParseError, SeqNum, Sum};
 
 const KIND_END: u8 = 0;
 const KIND_NOP: u8 = 1;
@@ -267,13 +267,13 @@ impl TcpOptions {
         self.sack.as_slice().len().min(MAX_OPTION_BYTES.saturating_sub(fixed + 4) / 8)
     }
 
-    /// Writes the options to `bytes`, which is [`TcpOptions::len`] long.
+    /// Writes the options to `bytes`, which is [`TcpOptions::len`] long, and answers their sum.
     ///
     /// # Panics
     /// When `bytes` has another length.
     // RFC 9293 §3.1 MUST-68, MUST-69: padding is made of no-ops, so nothing follows an end
     #[inline]
-    pub fn emit(&self, bytes: &mut [u8]) {
+    pub fn emit(&self, bytes: &mut [u8]) -> Sum {
         if let (
             Self { mss: None, window_scale: None, sack_permitted: false, sack, unknown: _, .. },
             Some(timestamps),
@@ -282,9 +282,13 @@ impl TcpOptions {
             && bytes.len() == TIMESTAMPS_BYTES
         {
             bytes.copy_from_slice(&timestamps_with(TIMESTAMPS_START, timestamps));
-        } else if !bytes.is_empty() {
+            let Timestamps { value, echo } = timestamps;
+            return Sum::ZERO.add_u32(u32::from_be_bytes(TIMESTAMPS_START)).add_u32(value).add_u32(echo);
+        }
+        if !bytes.is_empty() {
             self.emit_each(bytes);
         }
+        Sum::ZERO.add_bytes(bytes)
     }
 
     // RFC 9293 §3.1 MUST-68, MUST-69: every kind but padding has its length; what is left over is padding

@@ -13,7 +13,7 @@
 use crate::buffer_growth::{RightSizing, Sizing};
 use crate::config::{Config, SocketOptions};
 use crate::congestion::{CongestionControl, Controller};
-use crate::counters::{Counters, Moment};
+use crate::counters::Counters;
 use crate::error::{ConnectionError, DropReason};
 use crate::event::Event;
 use crate::reassembly::Reassembly;
@@ -35,6 +35,7 @@ use crate::variables::{Fin, ReceiveVariables, SendVariables, TimestampVariables}
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use ciao_wire::{Instant, SeqNum};
+use core::borrow::BorrowMut;
 use core::panic::Location;
 
 /// What distinguishes one connection from another when it begins; the host knows these.
@@ -311,6 +312,14 @@ impl Connection {
         self.timers.next()
     }
 
+    /// A moment before which `handle_timeout` has nothing to do, [`Instant::NEVER`] when no timer is set.
+    /// Unlike `poll_timeout` it may be too early, because it costs nothing to know.
+    #[must_use]
+    #[inline]
+    pub fn earliest_timeout(&self) -> Instant {
+        self.timers.earliest()
+    }
+
     /// The compact record of a connection in TIME-WAIT, for a host to keep when the application is gone.
     #[must_use]
     pub fn time_wait(&self) -> Option<TimeWait> {
@@ -416,16 +425,11 @@ impl Connection {
         if end.after(next) { end.since(next) } else { 0 }
     }
 
-    /// Handles a segment of this connection that arrived at `now`, with a checksum known to be right.
-    pub fn handle_segment(&mut self, now: Instant, mut segment: Segment) {
-        let count = u32::try_from(segment.count()).unwrap_or(u32::MAX);
-        let counters = &mut self.counters;
-        counters.segments_received = counters.segments_received.saturating_add(count);
-        counters.received = Moment::of(now);
-        if !segment.payload.is_empty() {
-            counters.data_segments_received = counters.data_segments_received.saturating_add(count);
-        }
-        self.segment_arrives(now, &mut segment);
+    /// Handles a segment of this connection that arrived at `now`, with a checksum known to be right. From a
+    /// segment that is lent, what is accepted of the payload is taken out.
+    #[inline]
+    pub fn handle_segment(&mut self, now: Instant, mut segment: impl BorrowMut<Segment>) {
+        self.segment_arrives(now, segment.borrow_mut());
     }
 }
 

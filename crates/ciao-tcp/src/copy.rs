@@ -11,7 +11,12 @@ use bytes::BytesMut;
 const STEP_BYTES: usize = 1920;
 
 /// Copies `from` to the front of `to`, which is at least as long.
+#[inline]
 pub(crate) fn copy(from: &[u8], to: &mut [u8]) {
+    if from.len() <= STEP_BYTES {
+        to[..from.len()].copy_from_slice(from);
+        return;
+    }
     for (from, to) in from.chunks(STEP_BYTES).zip(to[..from.len()].chunks_mut(STEP_BYTES)) {
         to.copy_from_slice(from);
     }

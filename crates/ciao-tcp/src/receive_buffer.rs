@@ -34,9 +34,13 @@ impl ReceiveBuffer {
 
     /// Appends what arrived.
     pub(crate) fn push(&mut self, mut payload: Payload) {
+        if self.bytes.is_empty() && payload.as_single().is_some() {
+            // It is most often read at once, so a small one stays as it is too.
+            self.bytes = payload;
+            return;
+        }
         let is_large = |chunk: &Bytes| chunk.len() > SMALL_BYTES;
-        // The whole of it at once where there is nothing to join. A single small piece stays as it is too: it
-        // is most often read at once.
+        // The whole of it at once where there is nothing to join.
         let is_alone = match self.bytes.last() {
             None => payload.chunks().skip(1).all(is_large),
             Some(last) => is_large(last) && payload.chunks().all(is_large),
@@ -63,6 +67,14 @@ impl ReceiveBuffer {
 
     /// Moves bytes from the front to `buffer`; answers how many.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> usize {
+        if let Some(only) = self.bytes.as_single()
+            && only.len() <= buffer.len()
+        {
+            let count = only.len();
+            copy(only, buffer);
+            self.clear();
+            return count;
+        }
         let count = self.peek(buffer);
         self.bytes.advance(count);
         self.release_when_empty();
@@ -94,7 +106,7 @@ impl ReceiveBuffer {
 
     /// Drops everything.
     pub(crate) fn clear(&mut self) {
-        *self = Self::new();
+        self.bytes = Payload::EMPTY;
     }
 
     fn release_when_empty(&mut self) {

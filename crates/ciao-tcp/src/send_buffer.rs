@@ -124,8 +124,10 @@ impl SendBuffer {
     pub(crate) fn acknowledge(&mut self, count: u32) {
         assert!(count <= self.len, "{count} of {} bytes acknowledged", self.len);
         if count == self.len {
-            let front = self.front.wrapping_add(count);
-            *self = Self { front, ..Self::new() };
+            self.first = Bytes::new();
+            self.rest = None;
+            self.len = 0;
+            self.front = self.front.wrapping_add(count);
             return;
         }
         self.len -= count;
@@ -145,6 +147,10 @@ impl SendBuffer {
     pub(crate) fn slice(&mut self, offset: u32, len: u32) -> Payload {
         assert!(offset + len <= self.len, "{offset} + {len} is beyond {} bytes", self.len);
         let (mut skip, mut left) = (offset as usize, len as usize);
+        if skip == 0 && left == self.first.len() {
+            // All of a single small write.
+            return Payload::from(self.first.clone());
+        }
         let mut out = Payload::EMPTY;
         if left == 0 {
             return out;

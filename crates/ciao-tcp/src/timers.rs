@@ -71,38 +71,52 @@ pub struct Wakeup {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Timers {
     deadlines: [Instant; Timer::ALL.len()],
+    /// None of them is earlier. Timers are put off far more often than they fire, so it is made exact only
+    /// when one may be due.
+    earliest: Instant,
 }
 
 impl Timers {
     /// None is set.
     pub(crate) const fn new() -> Self {
-        Self { deadlines: [Instant::NEVER; Timer::ALL.len()] }
+        Self { deadlines: [Instant::NEVER; Timer::ALL.len()], earliest: Instant::NEVER }
     }
 
     /// The deadline of `timer`, if it is set.
+    #[inline]
     pub(crate) fn deadline(&self, timer: Timer) -> Option<Instant> {
         let at = self.deadlines[timer as usize];
         (at != Instant::NEVER).then_some(at)
     }
 
     /// True when `timer` is set.
+    #[inline]
     pub(crate) fn is_set(&self, timer: Timer) -> bool {
         self.deadline(timer).is_some()
     }
 
     /// Sets `timer` to fire at `at`, instead of whenever it was set for.
+    #[inline]
     pub(crate) fn set(&mut self, timer: Timer, at: Instant) {
         self.deadlines[timer as usize] = at;
+        self.earliest = self.earliest.min(at);
     }
 
     /// Stops `timer`.
+    #[inline]
     pub(crate) fn clear(&mut self, timer: Timer) {
-        self.set(timer, Instant::NEVER);
+        self.deadlines[timer as usize] = Instant::NEVER;
     }
 
     /// Stops all of them.
     pub(crate) fn clear_all(&mut self) {
         *self = Self::new();
+    }
+
+    /// A moment before which none fires.
+    #[inline]
+    pub(crate) fn earliest(&self) -> Instant {
+        self.earliest
     }
 
     /// The earliest deadline.
@@ -113,9 +127,14 @@ impl Timers {
 
     /// Stops and answers the earliest timer that is due at `now`.
     pub(crate) fn take_due(&mut self, now: Instant) -> Option<Timer> {
-        let wakeup = self.next().filter(|wakeup| wakeup.at <= now)?;
-        self.clear(wakeup.timer);
-        Some(wakeup.timer)
+        if now < self.earliest {
+            return None;
+        }
+        let next = self.next();
+        self.earliest = next.map_or(Instant::NEVER, |wakeup| wakeup.at);
+        let due = next.filter(|wakeup| wakeup.at <= now)?;
+        self.clear(due.timer);
+        Some(due.timer)
     }
 }
 

@@ -76,6 +76,10 @@ impl Connection {
         if room < offered.min(mss) {
             return Err(self.congestion_window_full());
         }
+        if unsent <= mss && unsent == offered && self.may_send_small(unsent) {
+            // All that there is goes into one segment.
+            return Ok(Plan::NewData { len: unsent, fin: fin_queued && usable > unsent });
+        }
         let mut len = offered.min(room).min(self.super_segment_limit());
         if len < unsent || !self.may_send_small(unsent % mss) {
             // Only whole segments, unless what is left may go out as it is.

@@ -21,22 +21,24 @@ const SACK_BLOCKS_WITH_TIMESTAMPS: usize = 3;
 
 impl Connection {
     /// Builds the segment that was decided on, and notes that it is sent.
+    #[inline]
     pub(crate) fn carry_out(&mut self, now: Instant, plan: Plan) -> SegmentOut {
-        let segment = match plan {
+        match plan {
+            Plan::NewData { len, fin } => self.build_new_data(now, len, fin),
+            Plan::Ack(transmission) => self.build_ack(now, transmission),
+            Plan::Retransmit { start, len } => self.build_retransmission(now, start, len),
+            Plan::Probe(transmission) => self.build_probe(now, transmission),
+            Plan::Syn => self.build_syn(now),
             Plan::Reset(reset) => {
                 self.owed.reset = None;
-                reset.segment(self.local_port, self.remote_port)
+                let segment = reset.segment(self.local_port, self.remote_port);
+                self.note_sent(now, &segment);
+                segment
             }
-            Plan::Syn => self.build_syn(now),
-            Plan::Retransmit { start, len } => self.build_retransmission(now, start, len),
-            Plan::NewData { len, fin } => self.build_new_data(now, len, fin),
-            Plan::Probe(transmission) => self.build_probe(now, transmission),
-            Plan::Ack(transmission) => self.build_ack(now, transmission),
-        };
-        self.note_sent(now, &segment);
-        segment
+        }
     }
 
+    #[inline]
     fn note_sent(&mut self, now: Instant, segment: &SegmentOut) {
         let count = u32::try_from(segment.count()).unwrap_or(u32::MAX);
         let counters = &mut self.counters;
@@ -103,33 +105,29 @@ impl Connection {
     /// A segment with an acknowledgment, our window, and the options that every segment carries.
     // RFC 9293 §3.7.1 MUST-65: the MSS option is on SYN segments alone. RFC 9293 §3.8.5 SHLD-13: nothing is
     // urgent unless the application has said so
-    fn build(
-        &mut self,
-        now: Instant,
-        flags: TcpFlags,
-        seq: SeqNum,
-        transmission: Transmission,
-    ) -> SegmentOut {
-        let sack = self.sack_blocks_now();
-        let options = TcpOptions { timestamps: self.timestamps_now(now), sack, ..TcpOptions::default() };
-        let mut header = TcpHeader {
+    fn build(&mut self, now: Instant, seq: SeqNum, transmission: Transmission, body: Body) -> SegmentOut {
+        let Body { flags, payload, segment_size } = body;
+        let urgent = if self.seldom.is_some() { self.urgent_pointer(seq) } else { None };
+        let mark = flag_if(urgent.is_some(), TcpFlags::URG);
+        let options = TcpOptions {
+            timestamps: self.timestamps_now(now),
+            sack: self.sack_blocks_now(),
+            ..TcpOptions::default()
+        };
+        let header = TcpHeader {
             source_port: self.local_port,
             destination_port: self.remote_port,
             seq,
             ack: self.rcv.nxt,
-            flags: flags | TcpFlags::ACK,
+            flags: flags | mark | TcpFlags::ACK,
             window: self.offer_window(),
-            urgent: 0,
+            urgent: urgent.unwrap_or(0),
             options,
         };
-        if self.seldom.is_some()
-            && let Some(pointer) = self.urgent_pointer(seq)
-        {
-            header.flags = header.flags | TcpFlags::URG;
-            header.urgent = pointer;
-        }
         self.acknowledgment_sent();
-        SegmentOut { header, payload: Payload::EMPTY, segment_size: 0, transmission }
+        let segment = SegmentOut { header, payload, segment_size, transmission };
+        self.note_sent(now, &segment);
+        segment
     }
 
     /// SYN in SYN-SENT, SYN-ACK in SYN-RECEIVED, for the first time or again.
@@ -180,6 +178,7 @@ impl Connection {
         if self.seldom.is_some() {
             self.add_fast_open(now, &mut syn);
         }
+        self.note_sent(now, &syn);
         syn
     }
 
@@ -196,7 +195,7 @@ impl Connection {
         self.counters.bytes_sent += u64::from(len);
         let seq = self.snd.nxt;
         self.snd.nxt += len + u32::from(fin);
-        let segment = self.build_range(now, seq, offset, len, Transmission::First);
+        self.recovery.data_sent_at = now;
         if starts_idle {
             self.restart_retransmit_timer(now);
             self.restart_user_timeout(now);
@@ -210,7 +209,9 @@ impl Connection {
         } else {
             self.counters.held(now, Held::ByNetwork);
         }
-        self.finish_range(segment, len == unsent, fin)
+        let body =
+            self.body(offset, len, flag_if(len == unsent, TcpFlags::PSH) | flag_if(fin, TcpFlags::FIN));
+        self.build(now, seq, Transmission::First, body)
     }
 
     // RFC 9293 §3.8.1, RFC 6864 §4: a retransmission is a new segment with the old numbers and today's
@@ -224,56 +225,61 @@ impl Connection {
         self.counters.retransmitted(len.div_ceil(self.full_segment_bytes()), data);
         let offset = start.since(self.send_buffer_start());
         let transmission = self.recovery.transmission();
-        let segment = self.build_range(now, start, offset, data, transmission);
+        self.recovery.data_sent_at = now;
         self.restart_retransmit_timer(now);
         // The last bytes sent had PSH; what is held behind them does not take it away.
         let reaches_the_end = start + data == self.send_buffer_end().earliest(self.snd.nxt);
-        self.finish_range(segment, reaches_the_end, fin)
+        let body =
+            self.body(offset, data, flag_if(reaches_the_end, TcpFlags::PSH) | flag_if(fin, TcpFlags::FIN));
+        self.build(now, start, transmission, body)
     }
 
-    fn build_range(
-        &mut self,
-        now: Instant,
-        seq: SeqNum,
-        offset: u32,
-        len: u32,
-        transmission: Transmission,
-    ) -> SegmentOut {
-        let mss = self.effective_mss();
-        self.recovery.data_sent_at = now;
-        let mut segment = self.build(now, TcpFlags::ACK, seq, transmission);
-        if len > 0 {
-            segment.payload = self.send_buffer.slice(offset, len);
-        }
-        segment.segment_size = if len > u32::from(mss) { mss } else { 0 };
-        segment
-    }
-
-    /// PSH on the last bytes that there are, and as Linux does on the last segment of each burst of several;
-    /// FIN.
+    /// The data of a range, `len` bytes from `offset` on. PSH on the last bytes that there are, and as Linux
+    /// does on the last segment of each burst of several.
     // RFC 9293 §3.9.1.2 MUST-60, MUST-61
-    fn finish_range(&self, mut segment: SegmentOut, reaches_the_end: bool, fin: bool) -> SegmentOut {
-        let has_data = !segment.payload.is_empty();
-        if has_data && (reaches_the_end || segment.segment_size > 0) {
-            segment.header.flags = segment.header.flags | TcpFlags::PSH;
+    #[inline]
+    fn body(&mut self, offset: u32, len: u32, flags: TcpFlags) -> Body {
+        if len == 0 {
+            return Body { flags: TcpFlags(flags.0 & !TcpFlags::PSH.0), ..Body::EMPTY };
         }
-        if fin {
-            segment.header.flags = segment.header.flags | TcpFlags::FIN;
+        let mss = self.effective_mss();
+        let payload = self.send_buffer.slice(offset, len);
+        if len <= u32::from(mss) {
+            return Body { flags, payload, segment_size: 0 };
         }
-        segment
+        Body { flags: flags | TcpFlags::PSH, payload, segment_size: mss }
     }
 
     // RFC 9293 §3.8.4 SHLD-12: without data, one number before what is next
     fn build_probe(&mut self, now: Instant, transmission: Transmission) -> SegmentOut {
         self.owed.window_probe = false;
         self.owed.keep_alive = false;
-        self.build(now, TcpFlags::ACK, self.snd.una - 1, transmission)
+        self.build(now, self.snd.una - 1, transmission, Body::EMPTY)
     }
 
     fn build_ack(&mut self, now: Instant, transmission: Transmission) -> SegmentOut {
         let duplicates = self.owed.duplicate_acks;
-        let segment = self.build(now, TcpFlags::ACK, self.snd.nxt, transmission);
+        let segment = self.build(now, self.snd.nxt, transmission, Body::EMPTY);
         self.owed.duplicate_acks = duplicates.saturating_sub(1);
         segment
     }
+}
+
+/// `flag` where `condition` holds.
+#[inline]
+fn flag_if(condition: bool, flag: TcpFlags) -> TcpFlags {
+    if condition { flag } else { TcpFlags::default() }
+}
+
+/// What a segment carries besides what every one does.
+struct Body {
+    /// PSH and FIN.
+    flags: TcpFlags,
+    payload: Payload,
+    /// Payload bytes of each segment when it stands for several, else zero.
+    segment_size: u16,
+}
+
+impl Body {
+    const EMPTY: Self = Self { flags: TcpFlags(0), payload: Payload::EMPTY, segment_size: 0 };
 }

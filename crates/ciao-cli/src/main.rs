@@ -5,7 +5,6 @@
 //! | How is a whole connection shown, in virtual time? | `demo.rs` |
 //! | How are files served? | `serve.rs` |
 //! | How are URLs fetched? | `get.rs` |
-//! | How are TCP scripts played? | `script.rs` |
 //! | Which interface and addresses are used? | `network.rs` |
 //! | What is recorded of the packets, and shown? | `recording.rs` |
 //! | How are lines printed? | `print.rs` |
@@ -21,7 +20,6 @@ mod get;
 mod network;
 mod print;
 mod recording;
-mod script;
 mod serve;
 
 use std::process::ExitCode;
@@ -41,7 +39,6 @@ enum Command {
     Demo(demo::Demo),
     Serve(serve::Serve),
     Get(get::Get),
-    Script(script::Script),
 }
 
 fn main() -> ExitCode {
@@ -49,7 +46,6 @@ fn main() -> ExitCode {
         Command::Demo(demo) => demo.run(),
         Command::Serve(serve) => serve.run(),
         Command::Get(get) => get.run(),
-        Command::Script(script) => script.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -76,7 +72,7 @@ mod tests {
         let mut ciao = Arguments::command().term_width(100);
         ciao.build();
         insta::assert_snapshot!("help-ciao", ciao.render_long_help());
-        for name in ["demo", "serve", "get", "script"] {
+        for name in ["demo", "serve", "get"] {
             let subcommand = ciao.find_subcommand_mut(name).expect("the name is one of ours");
             insta::assert_snapshot!(format!("help-{name}"), subcommand.render_long_help());
         }

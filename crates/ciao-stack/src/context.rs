@@ -1,6 +1,7 @@
 //! What all protocols of a host share: addresses and routes, the queue to the links, events, the trace,
 //! counters, limits.
 
+use crate::carrier::Familiar;
 use crate::config::HostConfig;
 use crate::counters::Counters;
 use crate::error::HostDropReason;
@@ -53,6 +54,9 @@ pub(crate) struct Context {
     pub(crate) reassembly: Reassembly,
     /// Packets that no connection holds back.
     queue: VecDeque<Outgoing>,
+    last_packet: PacketId,
+    /// The last packet that carried a segment to us.
+    pub(crate) familiar: Option<Familiar>,
 }
 
 impl Context {
@@ -72,6 +76,8 @@ impl Context {
             reassembly: Reassembly::default(),
             counters: Counters::default(),
             queue: VecDeque::new(),
+            last_packet: PacketId(0),
+            familiar: None,
         }
     }
 
@@ -95,9 +101,40 @@ impl Context {
         }
     }
 
-    /// The queued packet that has waited longest.
-    pub(crate) fn dequeue(&mut self) -> Option<Outgoing> {
-        self.queue.pop_front()
+    /// True when a packet waits for the link.
+    pub(crate) fn has_queued(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Hands out the queued packet that has waited longest.
+    pub(crate) fn dequeue(&mut self, now: Instant) -> Option<(InterfaceId, Packet)> {
+        let Outgoing { interface, mut packet, connection } = self.queue.pop_front()?;
+        packet.id = self.number_sent();
+        self.record_sent(now, interface, &packet, connection);
+        Some((interface, packet))
+    }
+
+    /// Counts a packet that is handed to the link, and gives it its number.
+    #[inline]
+    pub(crate) fn number_sent(&mut self) -> PacketId {
+        self.last_packet.0 += 1;
+        self.counters.packets_sent += 1;
+        self.last_packet
+    }
+
+    /// Records a packet that is handed to the link.
+    #[inline]
+    pub(crate) fn record_sent(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        packet: &Packet,
+        connection: Option<ConnectionId>,
+    ) {
+        self.trace.record(now, connection, Some(packet.id), || HostTraceEvent::PacketSent {
+            interface,
+            packet: packet.clone(),
+        });
     }
 
     /// The IP header of packets between our address `local` and `remote`.

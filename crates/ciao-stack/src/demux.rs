@@ -24,12 +24,17 @@ impl Endpoints {
     }
 
     /// As a received header has them.
-    #[inline]
     pub(crate) fn between(
         (local, local_port): (LocalIndex, u16),
         (remote, remote_port): (IpAddr, u16),
     ) -> Self {
         Self { remote: to_octets(remote), local, local_port, remote_port }
+    }
+
+    #[inline]
+    pub(crate) fn set_ports(&mut self, local_port: u16, remote_port: u16) {
+        self.local_port = local_port;
+        self.remote_port = remote_port;
     }
 
     pub(crate) fn remote(&self) -> SocketAddr {
@@ -94,10 +99,11 @@ impl Demux {
         hash(&self.hasher, endpoints)
     }
 
-    /// Who has `endpoints`; `of` tells whose endpoints are which.
-    pub(crate) fn find(&self, endpoints: &Endpoints, of: impl Fn(Holder) -> Endpoints) -> Option<Holder> {
-        let same = |tag: &Tag| of(tag.holder()) == *endpoints;
-        self.table.find(self.hash(endpoints), same).map(|tag| tag.holder())
+    /// Who has `endpoints`; `has` tells whether a holder does.
+    #[inline]
+    pub(crate) fn find(&self, endpoints: &Endpoints, has: impl Fn(Holder) -> bool) -> Option<Holder> {
+        let has = |tag: &Tag| has(tag.holder());
+        self.table.find(self.hash(endpoints), has).map(|tag| tag.holder())
     }
 
     /// Enters a holder whose endpoints nobody has.
@@ -162,11 +168,11 @@ mod tests {
             demux.insert(one, Holder::Connection(n), of);
         }
         for (n, one) in (0..).zip(&endpoints) {
-            assert_eq!(demux.find(one, of), Some(Holder::Connection(n)));
+            assert_eq!(demux.find(one, |holder| of(holder) == *one), Some(Holder::Connection(n)));
             demux.replace(one, Holder::Connection(n), Holder::TimeWait(n));
-            assert_eq!(demux.find(one, of), Some(Holder::TimeWait(n)));
+            assert_eq!(demux.find(one, |holder| of(holder) == *one), Some(Holder::TimeWait(n)));
             demux.remove(one, Holder::TimeWait(n));
-            assert_eq!(demux.find(one, of), None);
+            assert_eq!(demux.find(one, |holder| of(holder) == *one), None);
         }
     }
 

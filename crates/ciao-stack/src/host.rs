@@ -3,7 +3,7 @@
 //! After every input drain `poll_transmit` and `poll_event`, then read `poll_timeout`.
 
 use crate::config::HostConfig;
-use crate::context::{Context, Outgoing};
+use crate::context::Context;
 use crate::counters::{Counters, Counts};
 use crate::error::{BindError, ConnectError, ListenError, UdpSendError};
 use crate::event::HostEvent;
@@ -13,13 +13,13 @@ use crate::reassembly;
 use crate::receive::Receiver;
 use crate::request::{ConnectRequest, IpOptions, ListenRequest};
 use crate::tcp::Tcp;
-use crate::trace::{HostTraceEvent, TraceRecord};
+use crate::trace::TraceRecord;
 use crate::udp::Udp;
 use bytes::Bytes;
 use ciao_tcp::config::SocketOptions;
 use ciao_tcp::error::{ReceiveError, SendError};
 use ciao_tcp::{ConnectionError, Stats, TcpInfo, TcpState, Wait};
-use ciao_wire::{Instant, Packet, PacketId};
+use ciao_wire::{Instant, Packet};
 use core::net::SocketAddr;
 
 /// One host.
@@ -28,17 +28,25 @@ pub struct Host {
     context: Context,
     tcp: Tcp,
     udp: Udp,
-    last_packet: PacketId,
     turn: Turn,
 }
 
-/// Whose packet goes out next, so that neither keeps the other from the link.
+/// Whose packet went out last while both had some, so that neither keeps the other from the link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Turn {
     /// Connections.
     Connections,
     /// Everything else: answers, errors, datagrams.
     Queue,
+}
+
+impl Turn {
+    fn other(self) -> Self {
+        match self {
+            Self::Connections => Self::Queue,
+            Self::Queue => Self::Connections,
+        }
+    }
 }
 
 impl Host {
@@ -48,7 +56,7 @@ impl Host {
     pub fn new(config: HostConfig, seed: [u8; 32]) -> Self {
         let mut context = Context::new(config, seed);
         let tcp = Tcp::new(&mut context);
-        Self { context, tcp, udp: Udp::default(), last_packet: PacketId(0), turn: Turn::Queue }
+        Self { context, tcp, udp: Udp::default(), turn: Turn::Connections }
     }
 
     /// What the host was told at its start.
@@ -62,6 +70,7 @@ impl Host {
     /// # Panics
     /// At the 257th.
     pub fn add_interface(&mut self, config: InterfaceConfig) -> InterfaceId {
+        self.context.familiar = None;
         self.context.interfaces.add(config)
     }
 
@@ -84,7 +93,7 @@ impl Host {
         packets: impl IntoIterator<Item = Packet>,
     ) {
         let Self { context, tcp, udp, .. } = self;
-        Receiver { context, tcp, udp, now, interface, run: None, template: None }.receive(packets);
+        Receiver::new(context, tcp, udp, now, interface).receive(packets);
     }
 
     /// Fires every timer that is due.
@@ -95,23 +104,15 @@ impl Host {
 
     /// The next packet for a link.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<(InterfaceId, Packet)> {
-        let Self { context, tcp, .. } = self;
-        let outgoing = if self.turn == Turn::Queue {
-            self.turn = Turn::Connections;
-            context.dequeue().or_else(|| tcp.poll_transmit(context, now))
-        } else {
-            self.turn = Turn::Queue;
-            tcp.poll_transmit(context, now).or_else(|| context.dequeue())
-        };
-        let Outgoing { interface, mut packet, connection } = outgoing?;
-        self.last_packet.0 += 1;
-        packet.id = self.last_packet;
-        context.counters.packets_sent += 1;
-        context.trace.record(now, connection, Some(packet.id), || HostTraceEvent::PacketSent {
-            interface,
-            packet: packet.clone(),
-        });
-        Some((interface, packet))
+        let Self { context, tcp, turn, .. } = self;
+        if !context.has_queued() {
+            return tcp.poll_transmit(context, now);
+        }
+        *turn = turn.other();
+        match turn {
+            Turn::Queue => context.dequeue(now),
+            Turn::Connections => tcp.poll_transmit(context, now).or_else(|| context.dequeue(now)),
+        }
     }
 
     /// When the host wants `handle_timeout`. It may find nothing due then.

@@ -4,14 +4,14 @@
 //! before those that read the payload. What to do with a good packet is in [`crate::receive`], with one in
 //! pieces in [`crate::reassembly`].
 
+use crate::carrier::gather;
 use crate::error::HostDropReason;
 use crate::ids::InterfaceId;
 use crate::routing::{Destination, Interfaces, LocalIndex, Source};
 use bytes::Bytes;
-use ciao_tcp::Segment;
 use ciao_wire::checksum::pseudo_header;
 use ciao_wire::ipv4::SourceRoute;
-use ciao_wire::{Checksum, Head, IpHeader, Packet, ParseError, Payload, Protocol, Sum, TcpHeader};
+use ciao_wire::{Checksum, IpHeader, Packet, ParseError, Protocol, Sum};
 use core::net::IpAddr;
 
 /// What the IP header of a packet says that we may act upon.
@@ -63,32 +63,6 @@ impl Opened {
             Destination::Many | Destination::Other => None,
         }
     }
-
-    /// The TCP segment in the packet, whose checksum is right.
-    // RFC 9293 §3.1 MUST-3
-    pub(crate) fn segment(&self, mut packet: Packet) -> Result<Segment, HostDropReason> {
-        let Self { ref ip, ip_len, .. } = *self;
-        let total_len = ip.total_len();
-        let parse = |front: &[u8]| {
-            let segment = front.get(ip_len..front.len().min(total_len)).unwrap_or_default();
-            TcpHeader::parse(segment).map(|(header, len)| (header, ip_len + len))
-        };
-        let (header, headers_len) =
-            parse_whole(&mut packet, parse).map_err(|_| HostDropReason::MalformedTcp)?;
-        let is_unknown = packet.checksum == Checksum::Unknown;
-        let mut sum = Sum::ZERO;
-        if is_unknown {
-            let len = u32::try_from(total_len - ip_len).expect("a packet is shorter than 2^16 bytes");
-            sum = pseudo_header(ip.source(), ip.destination(), Protocol::TCP, len)
-                .add_bytes(&front(&packet)[ip_len..headers_len]);
-        }
-        let segment_size = packet.segment_size;
-        let payload = payload_behind(packet, headers_len, total_len);
-        if is_unknown && !sum.add_payload(&payload).is_valid() {
-            return Err(HostDropReason::TcpChecksum);
-        }
-        Ok(Segment { header, payload, segment_size })
-    }
 }
 
 /// A packet of another transport than TCP.
@@ -139,6 +113,7 @@ impl Datagram {
 }
 
 /// The bytes in which the headers stand.
+#[inline]
 pub(crate) fn front(packet: &Packet) -> &[u8] {
     if packet.head.is_empty() {
         packet.payload.chunks().next().map_or(&[], |bytes| bytes)
@@ -154,29 +129,9 @@ fn parse_whole<T>(
 ) -> Result<T, ParseError> {
     match parse(front(packet)) {
         Err(ParseError::Truncated) if front(packet).len() < packet.len() => {
-            packet.payload = Payload::from(Bytes::from(packet.to_vec()));
-            packet.head = Head::EMPTY;
+            gather(packet);
             parse(front(packet))
         }
         parsed => parsed,
     }
-}
-
-/// The bytes between the headers and the end of the IP packet; what the link has padded is left out.
-fn payload_behind(packet: Packet, headers_len: usize, total_len: usize) -> Payload {
-    let Packet { head, mut payload, .. } = packet;
-    let before = head.len();
-    if before + payload.len() > total_len {
-        payload.truncate(total_len.saturating_sub(before));
-    }
-    if before < headers_len {
-        payload.advance(headers_len - before);
-    }
-    if before <= headers_len {
-        return payload;
-    }
-    let mut whole =
-        Payload::from(Bytes::copy_from_slice(&head.as_slice()[headers_len..before.min(total_len)]));
-    whole.append(payload);
-    whole
 }

@@ -28,7 +28,8 @@
 
 extern crate alloc;
 
-pub mod config;
+pub mod carrier;
+mod config;
 mod context;
 pub mod counters;
 mod demux;

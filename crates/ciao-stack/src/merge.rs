@@ -4,11 +4,11 @@
 //! connections is asked. Merged segments mean the same to TCP as each for itself: same options, same flags,
 //! data in order. The reverse, cutting, is in [`crate::segmentation`].
 
-use crate::ingress::{Opened, front};
+use crate::carrier::Carrier;
+use crate::ingress::front;
 use ciao_tcp::Segment;
-use ciao_wire::checksum::pseudo_header;
 use ciao_wire::packet::HEAD_CAPACITY;
-use ciao_wire::{Checksum, Head, Packet, Protocol, SeqNum, Sum, TcpFlags, tcp};
+use ciao_wire::{Checksum, Head, Packet, SeqNum, Sum, TcpFlags, tcp};
 use core::ops::Range;
 
 /// Most bytes of a merged segment: those of a super-segment that fits into an IP packet.
@@ -38,12 +38,17 @@ fn segment_size(segment: &Segment) -> u16 {
     u16::try_from(segment.payload.len()).expect("one packet's payload is shorter than 2^16 bytes")
 }
 
+/// Whether any segment can continue this one. A push ends a run: what was pushed is to reach the reader, and
+/// the last of a batch has it.
+pub(crate) fn may_be_continued(segment: &Segment) -> bool {
+    segment.header.flags == TcpFlags::ACK && !segment.payload.is_empty()
+}
+
 /// Whether `next`, of the same connection, means the same as a part of `run` as it does by itself.
 pub(crate) fn continues(run: &Segment, next: &Segment) -> bool {
     let (first, second) = (&run.header, &next.header);
     let size = usize::from(segment_size(run));
-    // A push ends a run: what was pushed is to reach the reader, and the last of a batch has it.
-    first.flags == TcpFlags::ACK
+    may_be_continued(run)
         && second.flags.ack()
         && (PLAIN | TcpFlags::FIN).contains(second.flags)
         && second.seq == first.seq + run.len()
@@ -73,16 +78,18 @@ pub(crate) struct Template {
 
 impl Template {
     /// Of a packet that later ones may continue.
-    pub(crate) fn of(packet: &Packet, opened: &Opened) -> Option<Self> {
-        let Opened { ref ip, ip_len, .. } = *opened;
+    pub(crate) fn of(packet: &Packet, carrier: &Carrier) -> Option<Self> {
+        let Carrier { ip_len, total_len, .. } = *carrier;
         let front = front(packet);
         let tcp_bytes = front.get(ip_len..)?;
+        if *tcp_bytes.get(13)? != TcpFlags::ACK.0 {
+            return None;
+        }
         let tcp_len = usize::from(tcp_bytes.get(12)? >> 4) * 4;
         let headers_len = ip_len + tcp_len;
         let payload_len = packet.len().checked_sub(headers_len)?;
-        let is_plain = *tcp_bytes.get(13)? == TcpFlags::ACK.0
-            && packet.segment_size == 0
-            && packet.len() == ip.total_len()
+        let is_plain = packet.segment_size == 0
+            && packet.len() == total_len
             && payload_len > 0
             && (ip_len + 20..=HEAD_CAPACITY).contains(&headers_len);
         let bytes = front.get(..headers_len).filter(|_| is_plain)?;
@@ -91,9 +98,7 @@ impl Template {
         let tcp_header = &mut headers.as_mut_slice()[ip_len..];
         tcp_header[SEQ].fill(0);
         tcp_header[CHECKSUM].fill(0);
-        let len = u32::try_from(tcp_len + payload_len).expect("a packet is shorter than 2^16 bytes");
-        let sum = pseudo_header(ip.source(), ip.destination(), Protocol::TCP, len)
-            .add_bytes(&headers.as_slice()[ip_len..]);
+        let sum = carrier.pseudo_sum(tcp_len + payload_len).add_bytes(&headers.as_slice()[ip_len..]);
         Some(Self { headers, ip_len, payload_len, sum })
     }
 

@@ -3,17 +3,18 @@
 //!
 //! The checks are in [`crate::ingress`], the rules of merging in [`crate::merge`].
 
+use crate::carrier::{Carrier, Familiar};
 use crate::context::{Context, Origin};
-use crate::demux::Endpoints;
 use crate::error::HostDropReason;
 use crate::icmp::{self, Complaint, Consequence};
 use crate::ids::InterfaceId;
-use crate::ingress::{self, Datagram, Opened};
+use crate::ingress::{self, Datagram};
 use crate::merge::{self, Appended, Template};
 use crate::reassembly;
 use crate::tcp::{Arrival, Tcp};
 use crate::trace::HostTraceEvent;
 use crate::udp::Udp;
+use ciao_tcp::Segment;
 use ciao_wire::{Instant, Packet, Protocol, TcpHeader};
 
 /// The parts of the host that a batch meets.
@@ -23,13 +24,25 @@ pub(crate) struct Receiver<'a> {
     pub(crate) udp: &'a mut Udp,
     pub(crate) now: Instant,
     pub(crate) interface: InterfaceId,
-    /// Segments of one connection, merged so far.
-    pub(crate) run: Option<Arrival>,
+    /// Segments of one connection, merged so far, while others may follow.
+    run: Option<Arrival>,
     /// The headers of the run, while all its packets have the same.
-    pub(crate) template: Option<Template>,
+    template: Option<Template>,
+    /// The packet at hand, for the trace.
+    copy: Option<Packet>,
 }
 
-impl Receiver<'_> {
+impl<'a> Receiver<'a> {
+    pub(crate) fn new(
+        context: &'a mut Context,
+        tcp: &'a mut Tcp,
+        udp: &'a mut Udp,
+        now: Instant,
+        interface: InterfaceId,
+    ) -> Self {
+        Self { context, tcp, udp, now, interface, run: None, template: None, copy: None }
+    }
+
     /// Handles all of `packets`.
     pub(crate) fn receive(mut self, packets: impl IntoIterator<Item = Packet>) {
         for packet in packets {
@@ -40,84 +53,101 @@ impl Receiver<'_> {
 
     fn on_packet(&mut self, mut packet: Packet) {
         self.context.counters.packets_received += 1;
-        let origin = Origin { interface: self.interface, packet: packet.id };
-        let copy = self.context.trace.is_on().then(|| packet.clone());
+        if self.context.trace.is_on() {
+            self.copy = Some(packet.clone());
+        }
         if let (Some(run), Some(template)) = (&mut self.run, &self.template)
             && template.append(&mut run.segment, &mut packet) == Appended::Yes
         {
-            return self.record(copy);
+            return self.record();
         }
-        let handled = match ingress::open(&mut packet, self.interface, &self.context.interfaces) {
-            Ok(opened) if opened.ip.is_fragment() => {
-                self.interrupt_run(copy);
-                return self.on_fragment(origin, &Datagram { packet, opened });
-            }
-            Ok(opened) if opened.ip.protocol() == Protocol::TCP => {
-                let template = Template::of(&packet, &opened);
-                match arrival(origin, &opened, packet) {
-                    Ok(arrival) => return self.on_arrival(arrival, template, copy),
-                    Err(reason) => Err(reason),
-                }
-            }
-            Ok(opened) => Ok(Datagram { packet, opened }),
-            Err(reason) => Err(reason),
+        let origin = Origin { interface: self.interface, packet: packet.id };
+        let familiar = self.context.familiar.as_ref();
+        let handled = match familiar.and_then(|familiar| familiar.glance(self.interface, &packet)) {
+            Some(carrier) => self.on_segment(origin, &carrier, &mut packet),
+            None => self.on_unfamiliar(origin, packet),
         };
-        self.interrupt_run(copy);
-        if let Err(reason) = handled.and_then(|datagram| self.on_datagram(origin, &datagram)) {
+        if let Err(reason) = handled {
+            self.interrupt_run();
             self.context.drop_packet(self.now, origin.packet, reason);
         }
+    }
+
+    /// Opens a packet in the regular way.
+    fn on_unfamiliar(&mut self, origin: Origin, mut packet: Packet) -> Result<(), HostDropReason> {
+        let opened = ingress::open(&mut packet, self.interface, &self.context.interfaces)?;
+        if opened.ip.is_fragment() {
+            self.interrupt_run();
+            return self.on_fragment(origin, &Datagram { packet, opened });
+        }
+        if opened.ip.protocol() != Protocol::TCP {
+            self.interrupt_run();
+            return self.on_datagram(origin, &Datagram { packet, opened });
+        }
+        let carrier = Carrier::of(&opened)?;
+        self.context.familiar = Familiar::new(self.interface, &packet, carrier);
+        self.on_segment(origin, &carrier, &mut packet)
     }
 
     /// Puts a fragment beside the others of its datagram, and handles the datagram when it was the last one
     /// missing.
     #[cold]
-    fn on_fragment(&mut self, origin: Origin, fragment: &Datagram) {
-        let handled = match reassembly::handle(self.context, self.now, origin, fragment) {
-            Ok(Some(whole)) => self.on_whole(origin, whole),
-            Ok(None) => Ok(()),
-            Err(reason) => Err(reason),
+    fn on_fragment(&mut self, origin: Origin, fragment: &Datagram) -> Result<(), HostDropReason> {
+        let Some(mut packet) = reassembly::handle(self.context, self.now, origin, fragment)? else {
+            return Ok(());
         };
-        if let Err(reason) = handled {
-            self.context.drop_packet(self.now, origin.packet, reason);
-        }
-    }
-
-    fn on_whole(&mut self, origin: Origin, mut packet: Packet) -> Result<(), HostDropReason> {
         let opened = ingress::open(&mut packet, self.interface, &self.context.interfaces)?;
         if opened.ip.protocol() != Protocol::TCP {
             return self.on_datagram(origin, &Datagram { packet, opened });
         }
-        let arrival = arrival(origin, &opened, packet)?;
-        self.tcp.handle_segment(self.context, self.now, arrival);
+        self.on_segment(origin, &Carrier::of(&opened)?, &mut packet)
+    }
+
+    /// Merges a segment into the run, lets it begin another one, or gives it to TCP when none can follow.
+    ///
+    /// # Errors
+    /// Why the packet is dropped.
+    #[inline]
+    fn on_segment(
+        &mut self,
+        origin: Origin,
+        carrier: &Carrier,
+        packet: &mut Packet,
+    ) -> Result<(), HostDropReason> {
+        let template = Template::of(packet, carrier);
+        let mut arrival = Arrival { origin, endpoints: carrier.addresses(), segment: Segment::default() };
+        carrier.take_segment(packet, &mut arrival.segment)?;
+        let TcpHeader { source_port, destination_port, .. } = arrival.segment.header;
+        arrival.endpoints.set_ports(destination_port, source_port);
+        if let Some(run) = &mut self.run
+            && run.endpoints == arrival.endpoints
+            && merge::continues(&run.segment, &arrival.segment)
+        {
+            merge::append(&mut run.segment, arrival.segment);
+            self.template = template.filter(|template| template.suits(&run.segment));
+            self.record();
+            return Ok(());
+        }
+        self.interrupt_run();
+        if merge::may_be_continued(&arrival.segment) {
+            self.template = template;
+            self.run = Some(arrival);
+        } else {
+            self.tcp.handle_segment(self.context, self.now, &mut arrival);
+        }
         Ok(())
     }
 
-    /// Merges a segment into the run, or begins another one with it.
-    fn on_arrival(&mut self, arrival: Arrival, template: Option<Template>, copy: Option<Packet>) {
-        match &mut self.run {
-            Some(run) if continues(run, &arrival) => {
-                merge::append(&mut run.segment, arrival.segment);
-                self.template = template.filter(|template| template.suits(&run.segment));
-                self.record(copy);
-            }
-            _ => {
-                self.interrupt_run(copy);
-                self.run = Some(arrival);
-                self.template = template;
-            }
-        }
-    }
-
-    /// Gives the run to TCP before the packet in `copy` is recorded and handled.
-    fn interrupt_run(&mut self, copy: Option<Packet>) {
+    /// Gives the run to TCP before the packet at hand is recorded and handled.
+    fn interrupt_run(&mut self) {
         self.end_run();
         self.context.trace.begin_arrival();
-        self.record(copy);
+        self.record();
     }
 
-    /// Records a packet before what it causes.
-    fn record(&mut self, copy: Option<Packet>) {
-        let Some(packet) = copy else { return };
+    /// Records the packet at hand, once and before what it causes.
+    fn record(&mut self) {
+        let Some(packet) = self.copy.take() else { return };
         let interface = self.interface;
         self.context
             .trace
@@ -127,8 +157,8 @@ impl Receiver<'_> {
     /// Gives the run to TCP.
     // RFC 9293 §3.10.7.4 MUST-58, MUST-59: what is merged is acknowledged once
     fn end_run(&mut self) {
-        if let Some(arrival) = self.run.take() {
-            self.tcp.handle_segment(self.context, self.now, arrival);
+        if let Some(mut run) = self.run.take() {
+            self.tcp.handle_segment(self.context, self.now, &mut run);
         }
     }
 
@@ -153,17 +183,4 @@ impl Receiver<'_> {
             _ => Err(icmp::send_error(context, *now, origin, datagram, Complaint::Protocol)),
         }
     }
-}
-
-fn arrival(origin: Origin, opened: &Opened, packet: Packet) -> Result<Arrival, HostDropReason> {
-    // RFC 9293 §3.9.2.3 MUST-57
-    let local = opened.local().ok_or(HostDropReason::NotUnicast)?;
-    let segment = opened.segment(packet)?;
-    let TcpHeader { source_port, destination_port, .. } = segment.header;
-    let endpoints = Endpoints::between((local, destination_port), (opened.ip.source(), source_port));
-    Ok(Arrival { origin, endpoints, segment })
-}
-
-fn continues(run: &Arrival, next: &Arrival) -> bool {
-    run.endpoints == next.endpoints && merge::continues(&run.segment, &next.segment)
 }

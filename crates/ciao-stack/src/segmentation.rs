@@ -55,6 +55,7 @@ impl Envelope {
 
 /// A packet around one segment, or around a super-segment as it is.
 // RFC 9293 §3.1 MUST-2
+#[inline]
 pub(crate) fn packet(
     envelope: &Envelope,
     checksums: Checksums,
@@ -64,13 +65,14 @@ pub(crate) fn packet(
 ) -> Packet {
     let ip_len = envelope.header_len();
     let tcp_len = header.header_len();
+    let len = tcp_len + payload.len();
     let mut head = Head::zeroed(ip_len + tcp_len);
     let (ip_bytes, tcp_bytes) = head.as_mut_slice().split_at_mut(ip_len);
-    envelope.emit(Protocol::TCP, tcp_len + payload.len(), ip_bytes);
-    header.emit(tcp_bytes);
-    let pseudo = pseudo_sum(envelope, tcp_len + payload.len());
+    envelope.emit(Protocol::TCP, len, ip_bytes);
+    let sum = header.emit(tcp_bytes);
+    let pseudo = pseudo_sum(envelope, len);
     let (field, checksum) = match checksums {
-        Checksums::ByHost => (pseudo.add_bytes(tcp_bytes).add_payload(&payload).finish(), Checksum::Unknown),
+        Checksums::ByHost => (pseudo.add_sum(sum).add_payload(&payload).finish(), Checksum::Unknown),
         Checksums::ByLink => (pseudo.fold(), partial(ip_len)),
     };
     write_checksum(tcp_bytes, field);
@@ -117,12 +119,13 @@ struct Middle {
 
 impl Cutting {
     /// Begins to cut `segment`, which has a segment size.
-    pub(crate) fn new(envelope: Envelope, checksums: Checksums, segment: SegmentOut) -> Self {
-        let SegmentOut { mut header, payload, segment_size, transmission: _ } = segment;
+    pub(crate) fn new(envelope: Envelope, checksums: Checksums, segment: &mut SegmentOut) -> Self {
+        let mut header = segment.header.clone();
+        let payload = core::mem::take(&mut segment.payload);
         let only_last = TcpFlags::PSH | TcpFlags::FIN;
         let last_flags = TcpFlags(header.flags.0 & only_last.0);
         header.flags = TcpFlags(header.flags.0 & !only_last.0);
-        let segment_size = usize::from(segment_size);
+        let segment_size = usize::from(segment.segment_size);
         Self { envelope, checksums, header, last_flags, payload, segment_size, middle: None }
     }
 
@@ -205,7 +208,8 @@ mod tests {
     }
 
     fn cut(envelope: Envelope, checksums: Checksums, segment: SegmentOut) -> Vec<Packet> {
-        let mut cutting = Cutting::new(envelope, checksums, segment);
+        let mut segment = segment;
+        let mut cutting = Cutting::new(envelope, checksums, &mut segment);
         let mut packets = Vec::new();
         loop {
             let (packet, rest) = cutting.next();

@@ -18,7 +18,7 @@ mod timeouts;
 
 pub(crate) use arrival::Arrival;
 
-use crate::context::{Context, Outgoing, key};
+use crate::context::{Context, key};
 use crate::counters::Counts;
 use crate::demux::{Endpoints, Holder};
 use crate::event::HostEvent;
@@ -166,7 +166,11 @@ impl Tcp {
     /// After an input to a connection: tells what it has to tell, and lets it have its turn if it may want
     /// one.
     fn after_input(&mut self, context: &mut Context, now: Instant, index: u32) {
-        self.report(context, now, index);
+        let socket = &mut self.tables.sockets[index as usize];
+        record_events(context, now, socket);
+        if socket.connection.has_event() {
+            self.report_events(context, now, index);
+        }
         let socket = &mut self.tables.sockets[index as usize];
         if socket.readiness == Readiness::Queued {
             return;
@@ -179,16 +183,7 @@ impl Tcp {
         }
     }
 
-    /// Moves what a connection has recorded into the trace, and its events to whoever holds it.
-    #[inline]
-    fn report(&mut self, context: &mut Context, now: Instant, index: u32) {
-        let socket = &mut self.tables.sockets[index as usize];
-        record_events(context, now, socket);
-        if socket.connection.has_event() {
-            self.report_events(context, now, index);
-        }
-    }
-
+    /// Passes the events of a connection to whoever holds it.
     fn report_events(&mut self, context: &mut Context, now: Instant, index: u32) {
         while let Some(event) = self.tables.sockets[index as usize].connection.poll_event() {
             let socket = &mut self.tables.sockets[index as usize];
@@ -220,9 +215,13 @@ impl Tcp {
     }
 
     /// The next packet of TCP's own.
-    pub(crate) fn poll_transmit(&mut self, context: &mut Context, now: Instant) -> Option<Outgoing> {
-        if let Some(outgoing) = self.next_cut() {
-            return Some(outgoing);
+    pub(crate) fn poll_transmit(
+        &mut self,
+        context: &mut Context,
+        now: Instant,
+    ) -> Option<(InterfaceId, Packet)> {
+        if self.cutting.is_some() {
+            return self.next_cut(context, now);
         }
         while let Some(&index) = self.ready.front() {
             let socket = self.tables.sockets.get_mut(index as usize);
@@ -231,23 +230,24 @@ impl Tcp {
                 self.end_turn();
                 continue;
             };
-            if let Some(segment) = socket.connection.poll_transmit(now) {
-                record_events(context, now, socket);
-                let outgoing = wrap(context, socket, segment, &mut self.cutting);
-                self.left_in_turn -= 1;
-                if !socket.connection.may_transmit() {
-                    socket.readiness = Readiness::Idle;
-                    self.end_turn();
-                    self.come_to_rest(context, now, index);
-                } else if self.left_in_turn == 0 {
-                    self.ready.push_back(index);
-                    self.end_turn();
-                }
-                return Some(outgoing);
+            let Some(mut segment) = socket.connection.poll_transmit(now) else {
+                socket.readiness = Readiness::Idle;
+                self.end_turn();
+                self.come_to_rest(context, now, index);
+                continue;
+            };
+            record_events(context, now, socket);
+            let way = Way::of(socket);
+            self.left_in_turn -= 1;
+            if !socket.connection.may_transmit() {
+                socket.readiness = Readiness::Idle;
+                self.end_turn();
+                self.come_to_rest(context, now, index);
+            } else if self.left_in_turn == 0 {
+                self.ready.push_back(index);
+                self.end_turn();
             }
-            socket.readiness = Readiness::Idle;
-            self.end_turn();
-            self.come_to_rest(context, now, index);
+            return Some(way.wrap(context, now, &mut segment, &mut self.cutting));
         }
         None
     }
@@ -257,20 +257,34 @@ impl Tcp {
         self.left_in_turn = SEGMENTS_PER_TURN;
     }
 
-    fn next_cut(&mut self) -> Option<Outgoing> {
+    /// The next packet of the super-segment that is being cut.
+    fn next_cut(&mut self, context: &mut Context, now: Instant) -> Option<(InterfaceId, Packet)> {
         let Cut { cutting, interface, connection } = self.cutting.as_deref_mut()?;
-        let (packet, rest) = cutting.next();
-        let outgoing = Outgoing { interface: *interface, packet, connection: Some(*connection) };
+        let (interface, connection) = (*interface, *connection);
+        let (mut packet, rest) = cutting.next();
+        packet.id = context.number_sent();
+        context.record_sent(now, interface, &packet, Some(connection));
         if rest == Rest::Nothing {
             self.cutting = None;
         }
-        Some(outgoing)
+        Some((interface, packet))
     }
 
     /// A connection has nothing more to send: sets its timer, and lets go of what nobody needs any more.
+    #[inline]
     fn come_to_rest(&mut self, context: &mut Context, now: Instant, index: u32) {
         let socket = &mut self.tables.sockets[index as usize];
         record_events(context, now, socket);
+        let may_go = socket.owner == Owner::Nobody || socket.connection.state() == TcpState::Closed;
+        if may_go && self.let_go(context, index) {
+            return;
+        }
+        self.arm(index);
+    }
+
+    /// Lets go of what nobody needs any more of a connection; true when that is all of it.
+    fn let_go(&mut self, context: &mut Context, index: u32) -> bool {
+        let socket = &mut self.tables.sockets[index as usize];
         let finished = socket.connection.is_finished();
         if finished && socket.reach == Reach::Listed {
             // A new connection may have the endpoints while the application still reads how the old one
@@ -279,31 +293,27 @@ impl Tcp {
             self.tables.unlist(Holder::Connection(index));
         }
         let socket = &self.tables.sockets[index as usize];
-        if socket.owner == Owner::Nobody {
-            if finished || socket.reach == Reach::Unlisted {
-                self.forget(index);
-                return;
-            }
-            if socket.connection.state() == TcpState::TimeWait && self.shrink(context, index) {
-                return;
-            }
+        if socket.owner != Owner::Nobody {
+            return false;
         }
-        self.arm(index);
+        if finished || socket.reach == Reach::Unlisted {
+            self.forget(index);
+            return true;
+        }
+        socket.connection.state() == TcpState::TimeWait && self.shrink(context, index)
     }
 
-    /// Sets the timer of a connection. One that is due later stays where it is and is moved when it fires:
-    /// most deadlines are put off again and again and never met.
+    /// Sets the timer of a connection. One that is due later, or no more, stays where it is and is moved when
+    /// it fires: most deadlines are put off again and again and never met.
+    #[inline]
     fn arm(&mut self, index: u32) {
         let socket = &mut self.tables.sockets[index as usize];
-        let deadline = socket.connection.poll_timeout().map(|wakeup| wakeup.at);
-        match (deadline, self.wheel.deadline(socket.timer)) {
-            (Some(at), None) => socket.timer = self.wheel.insert(at, Waiter::Connection(index).token()),
-            (Some(at), Some(set)) if at < set => self.wheel.reschedule(socket.timer, at),
-            (None, Some(_)) => {
-                self.wheel.remove(socket.timer);
-                socket.timer = TimerHandle::NONE;
-            }
-            _ => {}
+        let at = socket.connection.earliest_timeout();
+        match self.wheel.deadline(socket.timer) {
+            Some(set) if set <= at => {}
+            Some(_) => self.wheel.reschedule(socket.timer, at),
+            None if at == Instant::NEVER => {}
+            None => socket.timer = self.wheel.insert(at, Waiter::Connection(index).token()),
         }
     }
 
@@ -372,22 +382,60 @@ fn record_info(context: &mut Context, now: Instant, socket: &Socket) {
     });
 }
 
-/// Puts headers around a segment; begins to cut it when its link does not.
-fn wrap(context: &Context, socket: &Socket, segment: SegmentOut, cut: &mut Option<Box<Cut>>) -> Outgoing {
-    let interface = socket.interface;
-    let offload = context.interfaces.config(interface).offload;
-    let envelope = context.envelope(socket.endpoints.local, socket.endpoints.remote_address(), socket.ip);
-    let is_many = segment.segment_size > 0 && segment.payload.len() > usize::from(segment.segment_size);
-    let packet: Packet = if is_many && offload.segmentation == Segmentation::ByHost {
-        let mut cutting = Cutting::new(envelope, offload.checksums, segment);
-        let (first, _) = cutting.next();
-        *cut = Some(Box::new(Cut { cutting, interface, connection: socket.id }));
-        first
-    } else {
-        let SegmentOut { header, payload, segment_size, transmission: _ } = segment;
-        packet(&envelope, offload.checksums, &header, payload, if is_many { segment_size } else { 0 })
-    };
-    Outgoing { interface, packet, connection: Some(socket.id) }
+/// The way that a connection's packets take.
+struct Way {
+    connection: ConnectionId,
+    endpoints: Endpoints,
+    ip: IpOptions,
+    interface: InterfaceId,
+}
+
+impl Way {
+    #[inline]
+    fn of(socket: &Socket) -> Self {
+        let Socket { id, endpoints, ip, interface, .. } = *socket;
+        Self { connection: id, endpoints, ip, interface }
+    }
+
+    /// Puts headers around a segment; begins to cut it when its link does not.
+    fn wrap(
+        &self,
+        context: &mut Context,
+        now: Instant,
+        segment: &mut SegmentOut,
+        cut: &mut Option<Box<Cut>>,
+    ) -> (InterfaceId, Packet) {
+        let offload = context.interfaces.config(self.interface).offload;
+        let envelope = context.envelope(self.endpoints.local, self.endpoints.remote_address(), self.ip);
+        let is_many = segment.segment_size > 0 && segment.payload.len() > usize::from(segment.segment_size);
+        if is_many && offload.segmentation == Segmentation::ByHost {
+            return self.begin_to_cut(context, now, Cutting::new(envelope, offload.checksums, segment), cut);
+        }
+        let segment_size = if is_many { segment.segment_size } else { 0 };
+        let payload = core::mem::take(&mut segment.payload);
+        let mut packet = packet(&envelope, offload.checksums, &segment.header, payload, segment_size);
+        packet.id = context.number_sent();
+        if context.trace.is_on() {
+            context.record_sent(now, self.interface, &packet, Some(self.connection));
+        }
+        (self.interface, packet)
+    }
+
+    /// The first packet of a super-segment; the others follow one by one.
+    fn begin_to_cut(
+        &self,
+        context: &mut Context,
+        now: Instant,
+        mut cutting: Cutting,
+        cut: &mut Option<Box<Cut>>,
+    ) -> (InterfaceId, Packet) {
+        let (interface, connection) = (self.interface, self.connection);
+        let (mut first, _) = cutting.next();
+        first.id = context.number_sent();
+        context.record_sent(now, interface, &first, Some(connection));
+        *cut = Some(Box::new(Cut { cutting, interface, connection }));
+        (interface, first)
+    }
 }
 
 fn local_of(context: &Context, endpoints: &Endpoints) -> SocketAddr {

@@ -119,6 +119,7 @@ impl Wheel {
     }
 
     /// When the entry is set for.
+    #[inline]
     pub(crate) fn deadline(&self, handle: TimerHandle) -> Option<Instant> {
         self.nodes.get(handle.0 as usize).map(|node| node.at)
     }

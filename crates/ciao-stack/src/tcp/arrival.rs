@@ -37,9 +37,9 @@ pub(crate) type Predecessor = (Holder, SeqNum);
 
 impl Tcp {
     /// Handles a segment whose checksum is right and whose addresses may be talked to.
-    pub(crate) fn handle_segment(&mut self, context: &mut Context, now: Instant, arrival: Arrival) {
+    pub(crate) fn handle_segment(&mut self, context: &mut Context, now: Instant, arrival: &mut Arrival) {
         let packet = arrival.origin.packet;
-        let handled = match self.tables.find(&arrival.endpoints) {
+        let handled = match self.tables.find_receiver(&arrival.endpoints) {
             Some(Holder::Connection(index)) => self.for_connection(context, now, index, arrival),
             Some(Holder::HalfOpen(index)) => self.for_half_open(context, now, index, arrival),
             Some(Holder::TimeWait(index)) => self.for_time_wait(context, now, index, arrival),
@@ -88,7 +88,7 @@ impl Tcp {
         context: &mut Context,
         now: Instant,
         index: u32,
-        arrival: Arrival,
+        arrival: &mut Arrival,
     ) -> Result<(), HostDropReason> {
         let socket = &mut self.tables.sockets[index as usize];
         if socket.connection.state() == TcpState::TimeWait
@@ -99,7 +99,7 @@ impl Tcp {
             return self.for_listener(context, now, arrival, Some((Holder::Connection(index), least_iss)));
         }
         context.trace.attribute(socket.id);
-        socket.connection.handle_segment(now, arrival.segment);
+        socket.connection.handle_segment(now, &mut arrival.segment);
         self.after_input(context, now, index);
         Ok(())
     }
@@ -109,7 +109,7 @@ impl Tcp {
         context: &mut Context,
         now: Instant,
         index: u32,
-        arrival: Arrival,
+        arrival: &mut Arrival,
     ) -> Result<(), HostDropReason> {
         let entry = &mut self.tables.half_open[index as usize];
         let id = entry.id;
@@ -121,7 +121,7 @@ impl Tcp {
                 return Err(HostDropReason::HalfOpen);
             }
             HalfOpenAnswer::Reset(segment) => {
-                reply(context, now, &arrival, segment, Some(id));
+                reply(context, now, arrival, segment, Some(id));
                 return Err(HostDropReason::HalfOpen);
             }
             // RFC 9293 §3.5 MUST-11
@@ -137,7 +137,7 @@ impl Tcp {
         context: &mut Context,
         now: Instant,
         index: u32,
-        arrival: Arrival,
+        arrival: &mut Arrival,
     ) -> Result<(), HostDropReason> {
         let listener = self.tables.half_open[index as usize].listener;
         if let Err(reason) = self.check_room_to_accept(context, listener) {
@@ -145,12 +145,12 @@ impl Tcp {
                 return Err(reason);
             }
             self.drop_half_open(context, now, index, Cause::Aborted);
-            return Err(reset_answer(context, now, &arrival, reason));
+            return Err(reset_answer(context, now, arrival, reason));
         }
         let entry = self.take_half_open(index);
         let new = self.adopt(context, entry);
         self.tables.succeed(Holder::HalfOpen(index), Holder::Connection(new));
-        self.complete_handshake(context, now, new, arrival.segment);
+        self.complete_handshake(context, now, new, &mut arrival.segment);
         Ok(())
     }
 
@@ -184,7 +184,7 @@ impl Tcp {
         context: &mut Context,
         now: Instant,
         index: u32,
-        segment: Segment,
+        segment: &mut Segment,
     ) {
         let connection = &mut self.tables.sockets[index as usize].connection;
         connection.handle_segment(now, segment);
@@ -202,7 +202,7 @@ impl Tcp {
         context: &mut Context,
         now: Instant,
         index: u32,
-        arrival: Arrival,
+        arrival: &mut Arrival,
     ) -> Result<(), HostDropReason> {
         let id = self.tables.time_waits.id(index);
         let mut wait = *self.tables.time_waits.wait(index);
@@ -213,7 +213,7 @@ impl Tcp {
         }
         match answer {
             TimeWaitAnswer::Acknowledge(segment) => {
-                reply(context, now, &arrival, segment, id);
+                reply(context, now, arrival, segment, id);
                 Ok(())
             }
             TimeWaitAnswer::Dropped(reason) => {
@@ -233,7 +233,7 @@ impl Tcp {
         &mut self,
         context: &mut Context,
         now: Instant,
-        arrival: Arrival,
+        arrival: &mut Arrival,
         predecessor: Option<Predecessor>,
     ) -> Result<(), HostDropReason> {
         let endpoints = arrival.endpoints;
@@ -243,7 +243,7 @@ impl Tcp {
             if predecessor.is_some() {
                 return Err(HostDropReason::TimeWait);
             }
-            return Err(reset_answer(context, now, &arrival, HostDropReason::NoConnection));
+            return Err(reset_answer(context, now, arrival, HostDropReason::NoConnection));
         };
         let flags = arrival.segment.header.flags;
         if flags.rst() {
@@ -270,13 +270,13 @@ impl Tcp {
         }
         let listener = self.listeners.at(index);
         if predecessor.is_none() && listener.answers_with_cookie(full) {
-            self.send_cookie(context, now, index, &arrival);
+            self.send_cookie(context, now, index, arrival);
             return Ok(());
         }
         match (full, listener.overflow) {
-            (None, _) => self.open_half(context, now, index, &arrival, predecessor),
+            (None, _) => self.open_half(context, now, index, arrival, predecessor),
             (Some(reason), Overflow::Drop) => return Err(reason),
-            (Some(reason), Overflow::Reset) => return Err(reset_answer(context, now, &arrival, reason)),
+            (Some(reason), Overflow::Reset) => return Err(reset_answer(context, now, arrival, reason)),
         }
         Ok(())
     }

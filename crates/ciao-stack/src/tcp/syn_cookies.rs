@@ -58,29 +58,30 @@ impl Tcp {
         context: &mut Context,
         now: Instant,
         listener: u32,
-        arrival: Arrival,
+        arrival: &mut Arrival,
     ) -> Result<(), HostDropReason> {
         let not_for_us = HostDropReason::NotForListener;
         let Listener { options, cookies_until, overflow, .. } = *self.listeners.at(listener);
         if now >= cookies_until || arrival.segment.header.flags.syn() {
-            return Err(reset_answer(context, now, &arrival, not_for_us));
+            return Err(reset_answer(context, now, arrival, not_for_us));
         }
-        let Arrival { origin, endpoints, segment } = &arrival;
+        let Arrival { origin, endpoints, segment } = &*arrival;
         let setup = self.setup(context, now, origin.interface, endpoints);
         let (ends, config) = (ends(context, endpoints), &context.config.tcp);
         let record = HalfOpen::from_cookie((now, &self.secret), ends, config, &options, setup, segment);
         let Some(half_open) = record else {
             context.counters.syn_cookies_refused += 1;
-            return Err(reset_answer(context, now, &arrival, not_for_us));
+            return Err(reset_answer(context, now, arrival, not_for_us));
         };
         if let Err(reason) = self.check_room_to_accept(context, listener) {
             return Err(match overflow {
                 Overflow::Drop => reason,
-                Overflow::Reset => reset_answer(context, now, &arrival, reason),
+                Overflow::Reset => reset_answer(context, now, arrival, reason),
             });
         }
         context.counters.syn_cookies_accepted += 1;
         let Arrival { origin, endpoints, segment } = arrival;
+        let endpoints = *endpoints;
         let id = self.next_connection();
         context.trace.attribute(id);
         Self::record_opened(context, now, id, &endpoints, Opening::Passive);

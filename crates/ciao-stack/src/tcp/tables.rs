@@ -76,6 +76,8 @@ pub(crate) struct Tables {
     pub(crate) half_open: Slab<HalfOpenEntry>,
     pub(crate) time_waits: TimeWaits,
     demux: Demux,
+    /// The connection that the last segment was for, while it is there.
+    last_receiver: Option<u32>,
 }
 
 impl Tables {
@@ -85,11 +87,35 @@ impl Tables {
             half_open: Slab::new(),
             time_waits: TimeWaits::new(),
             demux: Demux::new(key),
+            last_receiver: None,
         }
     }
 
     pub(crate) fn find(&self, endpoints: &Endpoints) -> Option<Holder> {
-        self.demux.find(endpoints, |holder| self.endpoints(holder))
+        self.demux.find(endpoints, |holder| match holder {
+            Holder::Connection(index) => self.sockets[index as usize].endpoints == *endpoints,
+            Holder::HalfOpen(index) => self.half_open[index as usize].endpoints == *endpoints,
+            Holder::TimeWait(index) => self.time_waits.endpoints(index) == *endpoints,
+        })
+    }
+
+    /// Who has the endpoints of a received segment. Segments come in trains, so whoever had the last one is
+    /// asked first.
+    #[inline]
+    pub(crate) fn find_receiver(&mut self, endpoints: &Endpoints) -> Option<Holder> {
+        if let Some(index) = self.last_receiver
+            && let Some(socket) = self.sockets.get(index as usize)
+            && socket.endpoints == *endpoints
+            && socket.reach == Reach::Listed
+        {
+            return Some(Holder::Connection(index));
+        }
+        let found = self.find(endpoints);
+        self.last_receiver = match found {
+            Some(Holder::Connection(index)) => Some(index),
+            _ => None,
+        };
+        found
     }
 
     fn endpoints(&self, holder: Holder) -> Endpoints {
@@ -99,7 +125,7 @@ impl Tables {
     /// Lets segments find `holder`, whose endpoints nobody else has.
     pub(crate) fn list(&mut self, holder: Holder) {
         let of = self.endpoints(holder);
-        let Self { sockets, half_open, time_waits, demux } = self;
+        let Self { sockets, half_open, time_waits, demux, last_receiver: _ } = self;
         demux.insert(&of, holder, |holder| endpoints(sockets, half_open, time_waits, holder));
     }
 

@@ -64,12 +64,8 @@ impl Tcp {
     fn connection_timer_fired(&mut self, context: &mut Context, now: Instant, index: u32) {
         let socket = &mut self.tables.sockets[index as usize];
         socket.timer = TimerHandle::NONE;
-        if socket.connection.poll_timeout().is_some_and(|wakeup| wakeup.at <= now) {
-            socket.connection.handle_timeout(now);
-            self.after_input(context, now, index);
-        } else {
-            self.arm(index);
-        }
+        socket.connection.handle_timeout(now);
+        self.after_input(context, now, index);
     }
 
     fn half_open_timer_fired(&mut self, context: &mut Context, now: Instant, index: u32) {

@@ -264,7 +264,7 @@ impl Tcp {
         if full != Some(HostDropReason::AcceptQueueFull)
             && arrival.segment.header.options.fast_open.is_some()
             && self.tables.sockets.len() < context.config.max_connections
-            && self.open_early(context, now, index, &arrival, predecessor)
+            && self.open_early(context, now, index, arrival, predecessor)
         {
             return Ok(());
         }

@@ -15,6 +15,7 @@ use crate::stage::Stage;
 use crate::value::Value;
 use ciao_stack::{ConnectRequest, FastOpen, ListenRequest, SocketId};
 use ciao_tcp::TcpState;
+use core::net::SocketAddr;
 use ciao_tcp::error::{ReceiveError, SendError};
 
 /// More than any receive buffer holds.
@@ -108,9 +109,17 @@ impl Caller<'_> {
 
     fn bind(&mut self, number: i64) -> Result<Reply, String> {
         let port = self.argument(1)?.field("sin_port").map(Value::number).transpose()?;
-        let port = port.map_or(Ok(self.stage.ports.0), u16::try_from);
-        self.sockets.find(number)?.port = Some(port.map_err(|_| "a port has 16 bits")?);
-        Ok(Reply::Returns(0))
+        let port = port.map_or(Ok(self.stage.ports.0), u16::try_from).map_err(|_| "a port has 16 bits")?;
+        let local = SocketAddr::new(self.stage.addresses.local, port);
+        let socket = self.sockets.find(number)?;
+        match self.stage.host.tcp_bind(local, socket.reuse) {
+            Ok(id) => {
+                let port = self.stage.host.tcp_bound_local(id).port();
+                (socket.port, socket.bound) = (Some(port), Some(id));
+                Ok(Reply::Returns(0))
+            }
+            Err(error) => Ok(Reply::Fails(errno::of_listen(error.into()))),
+        }
     }
 
     fn listen(&mut self, number: i64) -> Result<Reply, String> {
@@ -119,7 +128,7 @@ impl Caller<'_> {
         if let Some(port) = socket.port {
             self.stage.ports.0 = port;
         }
-        let mut request = ListenRequest::at(self.stage.local());
+        let mut request = ListenRequest { bound: socket.bound, ..ListenRequest::at(self.stage.local()) };
         (request.options, request.ip) = (socket.options, socket.ip);
         // Linux lets one more wait than it was told.
         let options = &self.stage.options;
@@ -130,6 +139,7 @@ impl Caller<'_> {
         match self.stage.host.tcp_listen(request) {
             Ok(id) => {
                 socket.kind = Kind::Listener(id);
+                socket.bound.take().into_iter().for_each(|id| self.stage.host.tcp_unbind(id));
                 Ok(Reply::Returns(0))
             }
             Err(error) => Ok(Reply::Fails(errno::of_listen(error))),
@@ -179,13 +189,14 @@ impl Caller<'_> {
                 let (local, remote) = (Some(self.stage.local()), self.stage.remote());
                 let fast_open = if data.is_some() { FastOpen::On } else { FastOpen::Off };
                 let request =
-                    ConnectRequest { local, remote, options: socket.options, ip: socket.ip, fast_open };
+                    ConnectRequest { local, bound: socket.bound, options: socket.options, ip: socket.ip, fast_open, ..ConnectRequest::to(remote) };
                 let data: Vec<u8> = (1..=data.unwrap_or_default()).map(pattern).collect();
                 let ports = self.stage.ports;
                 self.stage.numbers(ports).local_is_open = true;
                 match self.stage.host.tcp_connect_with(self.stage.now, request, &data) {
                     Ok((id, sent)) => {
                         socket.kind = Kind::Connection(id);
+                        socket.bound.take().into_iter().for_each(|id| self.stage.host.tcp_unbind(id));
                         socket.written = sent as u32;
                         self.sockets.under_test = Some(id);
                         // With data the call does not wait for the handshake.
@@ -279,7 +290,7 @@ impl Caller<'_> {
         let socket = self.sockets.open.remove(&number).ok_or("no such socket is open")?;
         let now = self.stage.now;
         match socket.kind {
-            Kind::Fresh => {}
+            Kind::Fresh => socket.bound.into_iter().for_each(|id| self.stage.host.tcp_unbind(id)),
             Kind::Listener(id) => self.stage.host.tcp_close_listener(now, id),
             Kind::Connection(id) => {
                 if self.sockets.under_test == Some(id) {

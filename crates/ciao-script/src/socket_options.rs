@@ -5,6 +5,7 @@ use crate::options::parse_congestion;
 use crate::sockets::{Kind, Socket};
 use crate::stage::Stage;
 use crate::value::Value;
+use ciao_stack::Reuse;
 use core::time::Duration;
 
 /// `setsockopt(fd, level, name, [value], len)`
@@ -34,8 +35,9 @@ fn set_value(socket: &mut Socket, name: &str, value: &Value) -> Result<Option<er
     let size = || number().and_then(|number| u32::try_from(number).map_err(|_| "it is too large".to_owned()));
     let seconds = || size().map(|seconds| Duration::from_secs(seconds.into()));
     match name {
-        // Other connections at the same port do not hinder ours, and urgent data always stays in line.
-        "SO_REUSEADDR" | "SO_OOBINLINE" => {}
+        "SO_REUSEADDR" => socket.reuse = if number()? != 0 { Reuse::Shared } else { Reuse::Exclusive },
+        // Urgent data always stays in line.
+        "SO_OOBINLINE" => {}
         "SO_RCVBUF" => options.receive_buffer_bytes = Some(size()?),
         "SO_SNDBUF" => options.send_buffer_bytes = Some(size()?),
         "SO_LINGER" => {

@@ -2,7 +2,7 @@
 
 use crate::errno::{self, Errno};
 use crate::stage::Stage;
-use ciao_stack::{IpOptions, ListenerId, SocketId};
+use ciao_stack::{BoundId, Reuse, IpOptions, ListenerId, SocketId};
 use ciao_tcp::config::{KeepAlive, SocketOptions};
 use std::collections::BTreeMap;
 
@@ -32,6 +32,10 @@ pub struct Socket {
     pub fast_open: usize,
     /// The port it was bound to.
     pub port: Option<u16>,
+    /// The host keeps that port for it.
+    pub bound: Option<BoundId>,
+    /// `SO_REUSEADDR`.
+    pub reuse: Reuse,
     /// The program has been told how the connection ended: Linux tells it once.
     pub error_is_told: bool,
     /// What ICMP said last, until the program asks.
@@ -72,6 +76,8 @@ impl Default for Socket {
             keep_alive: KeepAlive::default(),
             fast_open: 0,
             port: None,
+            bound: None,
+            reuse: Reuse::Exclusive,
             error_is_told: false,
             soft_error: None,
             written: 0,

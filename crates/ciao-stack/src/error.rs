@@ -13,9 +13,10 @@ pub enum ConnectError {
     NoRoute,
     /// The local address is not one of this host, or not of the remote's version.
     AddressNotLocal,
-    /// The four numbers, two addresses and two ports, belong to another connection.
+    /// The four numbers, two addresses and two ports, belong to another connection, or the port to another
+    /// socket.
     AddressInUse,
-    /// Every port of the range is taken for this remote end.
+    /// Every port of [`crate::HostConfig::ephemeral_ports`] has a connection to this remote end.
     NoFreePort,
     /// The host has as many connections as it may have.
     TooManyConnections,
@@ -28,7 +29,7 @@ impl fmt::Display for ConnectError {
             Self::NoRoute => "no route to the host",
             Self::AddressNotLocal => "the local address is not one of this host",
             Self::AddressInUse => "address in use",
-            Self::NoFreePort => "no free port",
+            Self::NoFreePort => "every ephemeral port has a connection to this remote end",
             Self::TooManyConnections => "too many connections",
         })
     }
@@ -53,7 +54,7 @@ impl fmt::Display for ListenError {
         f.pad(match self {
             Self::AddressNotLocal => "the local address is not one of this host",
             Self::AddressInUse => "address in use",
-            Self::NoFreePort => "no free port",
+            Self::NoFreePort => "every ephemeral port is in use",
         })
     }
 }
@@ -87,7 +88,7 @@ impl fmt::Display for BindError {
         f.pad(match self {
             Self::AddressNotLocal => "the local address is not one of this host",
             Self::AddressInUse => "address in use",
-            Self::NoFreePort => "no free port",
+            Self::NoFreePort => "every ephemeral port is in use",
         })
     }
 }

@@ -7,8 +7,9 @@ use crate::context::Context;
 use crate::counters::{Counters, Counts};
 use crate::error::{BindError, ConnectError, ListenError, UdpSendError};
 use crate::event::HostEvent;
-use crate::ids::{ConnectionId, InterfaceId, ListenerId, SocketId, UdpId};
+use crate::ids::{BoundId, ConnectionId, InterfaceId, ListenerId, SocketId, UdpId};
 use crate::interface::InterfaceConfig;
+use crate::ports::Reuse;
 use crate::reassembly;
 use crate::receive::Receiver;
 use crate::request::{ConnectRequest, IpOptions, ListenRequest};
@@ -175,6 +176,33 @@ impl Host {
         bytes: &[u8],
     ) -> Result<(SocketId, usize), ConnectError> {
         self.tcp.connect(&mut self.context, now, &request, bytes)
+    }
+
+    /// Keeps a port for a socket until it connects or listens: no port that the host chooses is the same, and
+    /// no socket gets it that stands in the way of `reuse`. An unspecified address means all of the host's
+    /// addresses of that version; port 0, that the host chooses. Give it back with `tcp_unbind`.
+    ///
+    /// # Errors
+    /// [`BindError`].
+    pub fn tcp_bind(&mut self, local: SocketAddr, reuse: Reuse) -> Result<BoundId, BindError> {
+        self.tcp.bind(&mut self.context, local, reuse)
+    }
+
+    /// The address and port that are kept.
+    ///
+    /// # Panics
+    /// When they were given back.
+    #[must_use]
+    pub fn tcp_bound_local(&self, id: BoundId) -> SocketAddr {
+        self.tcp.bound_local(&self.context, id)
+    }
+
+    /// Gives a port back. Connections and listeners that were made with it stay.
+    ///
+    /// # Panics
+    /// When it was given back before.
+    pub fn tcp_unbind(&mut self, id: BoundId) {
+        self.tcp.unbind(id);
     }
 
     /// Passive OPEN.

@@ -41,6 +41,13 @@ impl ListenerId {
     }
 }
 
+/// A port that is kept for a TCP socket until it connects or listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BoundId {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
+
 /// A UDP socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UdpId {

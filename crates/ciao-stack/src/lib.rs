@@ -15,7 +15,7 @@
 //! | Where do callers wait, and where old connections? | `tcp::listeners`, `tcp::time_waits` |
 //! | Whose turn is it to send? | `tcp` |
 //! | When does what want to be called? | `wheel` |
-//! | Which port is free? | `ports` |
+//! | Which port is free, and which is kept for a socket? | `ports`, `tcp::binding` |
 //! | ICMP and UDP | `icmp`, `udp` |
 //! | How many answers may leave that nobody asked for? | `rate` |
 //! | How are sockets named? | [`ids`] |
@@ -60,7 +60,8 @@ pub use counters::{Counters, Counts};
 pub use error::{BindError, ConnectError, HostDropReason, ListenError, UdpSendError};
 pub use event::HostEvent;
 pub use host::Host;
-pub use ids::{ConnectionId, InterfaceId, ListenerId, SocketId, UdpId};
+pub use ids::{BoundId, ConnectionId, InterfaceId, ListenerId, SocketId, UdpId};
 pub use interface::{Checksums, Cidr, InterfaceConfig, Offload, Route, Segmentation};
+pub use ports::Reuse;
 pub use request::{ConnectRequest, FastOpen, IpOptions, ListenRequest, Overflow, SynCookies};
 pub use trace::{HostTraceEvent, Opening, TraceRecord};

@@ -35,36 +35,107 @@ pub(crate) struct Binding {
     pub(crate) local: Option<LocalIndex>,
 }
 
+impl Binding {
+    /// All bindings of the same port and version, in their order.
+    fn neighbours(self) -> RangeInclusive<Self> {
+        Self { local: None, ..self }..=Self { local: Some(LocalIndex(u16::MAX)), ..self }
+    }
+
+    /// Whether this one and `other`, of the same port and version, stand in each other's way: the same
+    /// address, or all addresses beside one of them.
+    fn overlaps(self, other: Self) -> bool {
+        self.local.is_none() || other.local.is_none() || self.local == other.local
+    }
+}
+
 /// Who is bound to what, by the index in the table of its kind.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Bindings(BTreeMap<Binding, u32>);
+pub(crate) struct Bindings {
+    holders: BTreeMap<Binding, u32>,
+    /// Kept for sockets that will connect or listen, with how many there are of each kind.
+    reserved: BTreeMap<Binding, Reserved>,
+}
+
+/// How many sockets have reserved the same port at the same address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Reserved {
+    exclusive: u32,
+    shared: u32,
+}
+
+/// Whether a socket shares its port with others that do so too, as by `SO_REUSEADDR`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reuse {
+    /// It does, as Linux has it: with other sockets that do and do not listen, and with connections, those in
+    /// TIME-WAIT among them.
+    #[default]
+    Shared,
+    /// Nobody else may have anything to do with the port, not even a connection in TIME-WAIT.
+    Exclusive,
+}
 
 impl Bindings {
-    /// Whether nobody stands in the way of `binding`: the same, or one of all addresses beside one of them.
+    /// Whether nobody stands in the way of a listener or UDP socket at `binding`.
     pub(crate) fn is_free(&self, binding: Binding) -> bool {
-        let all = Binding { local: None, ..binding };
-        match binding.local {
-            Some(_) => !self.0.contains_key(&binding) && !self.0.contains_key(&all),
-            None => {
-                let last = Binding { local: Some(LocalIndex(u16::MAX)), ..binding };
-                self.0.range(all..=last).next().is_none()
-            }
+        self.admits(binding, Reuse::Exclusive)
+    }
+
+    /// Whether nobody stands in the way of a reservation of `binding`.
+    pub(crate) fn admits(&self, binding: Binding, reuse: Reuse) -> bool {
+        let mut holders = self.holders.range(binding.neighbours());
+        let mut reserved = self.reserved.range(binding.neighbours());
+        let hinders = |reserved: &Reserved| reuse == Reuse::Exclusive || reserved.exclusive > 0;
+        !holders.any(|(other, _)| other.overlaps(binding))
+            && !reserved.any(|(other, reserved)| other.overlaps(binding) && hinders(reserved))
+    }
+
+    /// Keeps a port for a socket; it is to be given back.
+    pub(crate) fn reserve(&mut self, binding: Binding, reuse: Reuse) {
+        let reserved = self.reserved.entry(binding).or_default();
+        match reuse {
+            Reuse::Exclusive => reserved.exclusive += 1,
+            Reuse::Shared => reserved.shared += 1,
         }
+    }
+
+    /// Gives a reservation back.
+    pub(crate) fn release(&mut self, binding: Binding, reuse: Reuse) {
+        let Some(reserved) = self.reserved.get_mut(&binding) else { return };
+        match reuse {
+            Reuse::Exclusive => reserved.exclusive -= 1,
+            Reuse::Shared => reserved.shared -= 1,
+        }
+        if *reserved == Reserved::default() {
+            self.reserved.remove(&binding);
+        }
+    }
+
+    /// Whether anybody has to do with `port` at our address `local`, so that it is not to be chosen for a
+    /// connection.
+    pub(crate) fn is_bound(&self, port: u16, version: Version, local: LocalIndex) -> bool {
+        !self.is_free(Binding { port, version, local: Some(local) })
+    }
+
+    /// Whether a socket keeps `port` at our address `local` for itself alone.
+    pub(crate) fn is_exclusive(&self, port: u16, version: Version, local: LocalIndex) -> bool {
+        let one = Binding { port, version, local: Some(local) };
+        let mut reserved = self.reserved.range(one.neighbours());
+        reserved.any(|(other, reserved)| other.overlaps(one) && reserved.exclusive > 0)
     }
 
     /// Enters a binding that is free.
     pub(crate) fn insert(&mut self, binding: Binding, holder: u32) {
-        self.0.insert(binding, holder);
+        self.holders.insert(binding, holder);
     }
 
     pub(crate) fn remove(&mut self, binding: Binding) {
-        self.0.remove(&binding);
+        self.holders.remove(&binding);
     }
 
     /// Who is bound to `port` at our address `local` of `version`.
     pub(crate) fn find(&self, port: u16, version: Version, local: LocalIndex) -> Option<u32> {
         let one = Binding { port, version, local: Some(local) };
-        self.0.get(&one).or_else(|| self.0.get(&Binding { local: None, ..one })).copied()
+        self.holders.get(&one).or_else(|| self.holders.get(&Binding { local: None, ..one })).copied()
     }
 }
 
@@ -77,6 +148,7 @@ pub(crate) fn binding_for(
     context: &mut Context,
     bindings: &Bindings,
     local: SocketAddr,
+    reuse: Reuse,
 ) -> Result<Binding, BindError> {
     let index = match local.ip() {
         address if address.is_unspecified() => None,
@@ -85,7 +157,7 @@ pub(crate) fn binding_for(
     let binding = |port| Binding { port, version: Version::of(local.ip()), local: index };
     if local.port() != 0 {
         let binding = binding(local.port());
-        return if bindings.is_free(binding) { Ok(binding) } else { Err(BindError::AddressInUse) };
+        return if bindings.admits(binding, reuse) { Ok(binding) } else { Err(BindError::AddressInUse) };
     }
     let range = context.config.ephemeral_ports.clone();
     let port = choose(&mut context.random, &range, |port| bindings.is_free(binding(port)));

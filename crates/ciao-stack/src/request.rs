@@ -1,5 +1,7 @@
 //! What an application asks for: OPEN, active and passive (RFC 9293 §3.9.1.1), and what it may set for IP.
 
+use crate::ids::BoundId;
+use crate::ports::Reuse;
 use ciao_tcp::config::SocketOptions;
 use core::net::SocketAddr;
 
@@ -10,6 +12,8 @@ pub struct ConnectRequest {
     pub local: Option<SocketAddr>,
     /// The peer.
     pub remote: SocketAddr,
+    /// The port that was kept for it: [`crate::Host::tcp_bind`]. `local` does not count then.
+    pub bound: Option<BoundId>,
     /// Options of the connection.
     pub options: SocketOptions,
     /// What its packets say.
@@ -38,6 +42,7 @@ impl ConnectRequest {
         Self {
             local: None,
             remote,
+            bound: None,
             options: SocketOptions::default(),
             ip: IpOptions::default(),
             fast_open: FastOpen::Off,
@@ -51,6 +56,10 @@ pub struct ListenRequest {
     /// The local end. An unspecified address means all of the host's addresses of that version; port 0, that
     /// the host chooses.
     pub local: SocketAddr,
+    /// The port that was kept for it: [`crate::Host::tcp_bind`]. `local` and `reuse` do not count then.
+    pub bound: Option<BoundId>,
+    /// Whether it shares the port with connections and with sockets that do not listen.
+    pub reuse: Reuse,
     /// Most connections that wait to be accepted, 1 or more.
     pub backlog: usize,
     /// Most half-open connections, 1 or more.
@@ -81,6 +90,8 @@ impl ListenRequest {
     pub fn at(local: SocketAddr) -> Self {
         Self {
             local,
+            bound: None,
+            reuse: Reuse::Shared,
             backlog: Self::DEFAULT_BACKLOG,
             syn_queue: Self::DEFAULT_SYN_QUEUE,
             overflow: Overflow::Drop,

@@ -7,6 +7,7 @@
 //! asked, so that the cost of a turn does not depend on how many connections there are.
 
 mod arrival;
+mod binding;
 mod calls;
 mod fast_open;
 mod fast_open_cache;

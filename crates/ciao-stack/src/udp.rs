@@ -7,7 +7,7 @@ use crate::error::{BindError, HostDropReason, UdpSendError};
 use crate::event::HostEvent;
 use crate::ids::UdpId;
 use crate::ingress::Datagram;
-use crate::ports::{self, Binding, Bindings, Version};
+use crate::ports::{self, Binding, Bindings, Reuse, Version};
 use crate::request::IpOptions;
 use alloc::collections::VecDeque;
 use bytes::Bytes;
@@ -39,7 +39,7 @@ struct UdpSocket {
 
 impl Udp {
     pub(crate) fn bind(&mut self, context: &mut Context, local: SocketAddr) -> Result<UdpId, BindError> {
-        let binding = ports::binding_for(context, &self.bindings, local)?;
+        let binding = ports::binding_for(context, &self.bindings, local, Reuse::Exclusive)?;
         self.generation = self.generation.wrapping_add(1);
         let socket =
             UdpSocket { generation: self.generation, binding, queue: VecDeque::new(), queued_bytes: 0 };

@@ -17,6 +17,11 @@ use crate::state::Cause;
 use crate::timers::Timer;
 use crate::timestamps;
 use ciao_wire::{Instant, Payload, SeqNum, TcpFlags, TcpHeader, TcpOptions, Timestamps};
+use core::time::Duration;
+
+/// How long a connection waits at least before we open another one on the same ports and addresses: the
+/// timestamp clocks of both ends have ticked by then, even if the peer's ticks once a second. As Linux.
+const LEAST_WAIT: Duration = Duration::from_secs(1);
 
 /// A connection in TIME-WAIT.
 #[derive(Clone, Copy, Debug)]
@@ -79,9 +84,8 @@ impl TimeWait {
             // RFC 1337 §3 1337-1: hostile to no one but an assassin, the wait goes on
             return TimeWaitAnswer::Dropped(DropReason::ResetInTimeWait);
         }
-        if flags.syn() && !flags.ack() && self.is_newer_syn(segment) {
-            // Far enough beyond the old numbers that nothing of the old connection fits into the new window.
-            return TimeWaitAnswer::NewSyn { least_iss: self.snd_nxt + u32::from(u16::MAX) + 2 };
+        if flags.syn() && !flags.ack() && self.is_newer_syn(config, segment) {
+            return TimeWaitAnswer::NewSyn { least_iss: self.least_iss() };
         }
         let repeats_fin = flags.fin() && segment.end() == self.rcv_nxt;
         if repeats_fin {
@@ -95,13 +99,34 @@ impl TimeWait {
         TimeWaitAnswer::Acknowledge(self.acknowledgment(now, segment))
     }
 
-    /// True when a SYN cannot be a delayed one of the old connection.
+    /// Where the numbers of a successor begin at the earliest: far enough beyond the old ones that nothing of
+    /// the old connection fits into the new window.
+    fn least_iss(&self) -> SeqNum {
+        self.snd_nxt + u32::from(u16::MAX) + 2
+    }
+
+    /// True when a SYN cannot be a delayed one of the old connection. Timestamps tell if there are any; a
+    /// peer that begins to use them has begun anew, and what is old has none and is dropped for that.
     // RFC 9293 §3.6.1 MAY-2, SHLD-4, RFC 6191 §2 6191-1
-    fn is_newer_syn(&self, segment: &Segment) -> bool {
-        match (self.timestamps, segment.header.options.timestamps) {
+    fn is_newer_syn(&self, config: &Config, segment: &Segment) -> bool {
+        let new = segment.header.options.timestamps.filter(|_| config.timestamps);
+        match (self.timestamps, new) {
             (Some(old), Some(new)) if new.value != old.recent => timestamps::is_older(old.recent, new.value),
+            (None, Some(_)) => true,
             _ => segment.header.seq.after(self.rcv_nxt),
         }
+    }
+
+    /// Where the numbers begin at the earliest of a connection that we open on the same ports and addresses
+    /// at
+    /// `now`; `None` while it must wait. With timestamps the peer can tell the new SYN from an old one, and
+    /// we old segments from new ones; without them nobody could.
+    // RFC 6191 §2 6191-2
+    #[must_use]
+    pub fn yields_to_connect(&self, now: Instant, config: &Config) -> Option<SeqNum> {
+        let begun = self.expires - config.msl * 2;
+        let clocks_have_moved = now.since(begun) >= LEAST_WAIT;
+        (self.timestamps.is_some() && config.timestamps && clocks_have_moved).then(|| self.least_iss())
     }
 
     /// The last acknowledgment again. Its ports are those of `segment`, exchanged: a record in many copies

@@ -1,14 +1,13 @@
 //! A TCP socket that is told things before it connects or listens, in the shape of tokio's `TcpSocket`.
 //!
-//! The address is taken when the socket connects or listens, not by [`TcpSocket::bind`]: only then does it
-//! have a number for port 0. An address may always be taken again while old connections of it are in
-//! TIME-WAIT, as if SO_REUSEADDR were set.
+//! [`TcpSocket::bind`] keeps the port until the socket has connected, listens, or is dropped.
 
 use crate::current::current_stack;
+use crate::error::bind_error;
 use crate::stack::Stack;
 use crate::tcp_listener::TcpListener;
 use crate::tcp_stream::TcpStream;
-use ciao_stack::{ConnectRequest, IpOptions, ListenRequest};
+use ciao_stack::{BoundId, ConnectRequest, IpOptions, ListenRequest, Reuse};
 use ciao_tcp::config::{KeepAlive, SocketOptions};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -22,6 +21,14 @@ pub struct TcpSocket {
     settings: Mutex<Settings>,
 }
 
+impl Drop for TcpSocket {
+    fn drop(&mut self) {
+        if let Some(id) = self.settings().bound {
+            self.stack.shared().call(|shard, _| shard.host.tcp_unbind(id));
+        }
+    }
+}
+
 /// What it was told.
 #[derive(Clone, Copy, Debug)]
 struct Settings {
@@ -30,6 +37,7 @@ struct Settings {
     ip: IpOptions,
     linger: Option<Duration>,
     reuseaddr: bool,
+    bound: Option<BoundId>,
     fast_open: usize,
 }
 
@@ -61,6 +69,7 @@ impl TcpSocket {
             ip: IpOptions::default(),
             linger: None,
             reuseaddr: true,
+            bound: None,
             fast_open: 0,
         };
         Self { stack: stack.clone(), settings: Mutex::new(settings) }
@@ -90,18 +99,29 @@ impl TcpSocket {
         Ok(current_stack()?.new_socket_v6())
     }
 
-    /// The local end that will be asked for.
+    /// Keeps the local end for this socket; the stack chooses for port 0, and [`Self::local_addr`] tells
+    /// what. How others may use the port meanwhile follows from [`Self::set_reuseaddr`].
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] when the address is of the other version.
+    /// [`io::ErrorKind::InvalidInput`] when the address is of the other version, or the socket is bound
+    /// already; [`io::ErrorKind::AddrInUse`]; [`io::ErrorKind::AddrNotAvailable`] when the address is not one
+    /// of the stack, or every ephemeral port is in use.
     pub fn bind(&self, addr: SocketAddr) -> io::Result<()> {
-        if addr.is_ipv4() != self.settings().local.is_ipv4() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "the address is of the other IP version",
-            ));
+        let Settings { local, reuseaddr, bound, .. } = self.settings();
+        let invalid = |why| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        if addr.is_ipv4() != local.is_ipv4() {
+            return invalid("the address is of the other IP version");
         }
-        self.change(|settings| settings.local = addr);
+        if bound.is_some() {
+            return invalid("the socket is bound already");
+        }
+        let reuse = if reuseaddr { Reuse::Shared } else { Reuse::Exclusive };
+        let (id, local) = self.stack.shared().call(|shard, _| {
+            shard.check_accepts_new()?;
+            let id = shard.host.tcp_bind(addr, reuse).map_err(bind_error)?;
+            io::Result::Ok((id, shard.host.tcp_bound_local(id)))
+        })?;
+        self.change(|settings| (settings.bound, settings.local) = (Some(id), local));
         Ok(())
     }
 
@@ -128,13 +148,8 @@ impl TcpSocket {
     }
 
     fn request(&self, remote: SocketAddr) -> ConnectRequest {
-        let Settings { local, options, ip, .. } = self.settings();
-        ConnectRequest {
-            local: Some(local).filter(|local| local.port() != 0 || !local.ip().is_unspecified()),
-            options,
-            ip,
-            ..ConnectRequest::to(remote)
-        }
+        let Settings { bound, options, ip, .. } = self.settings();
+        ConnectRequest { bound, options, ip, ..ConnectRequest::to(remote) }
     }
 
     /// Listens; at most `backlog` connections wait to be accepted, 0 counts as 1.
@@ -142,12 +157,19 @@ impl TcpSocket {
     /// # Errors
     /// As [`Stack::listen`].
     pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
-        let Settings { local, options, ip, fast_open, .. } = self.settings();
+        let Settings { local, bound, options, ip, fast_open, .. } = self.settings();
         let backlog = usize::try_from(backlog.max(1)).unwrap_or(usize::MAX);
-        self.stack.listen_with(ListenRequest { backlog, options, ip, fast_open, ..ListenRequest::at(local) })
+        self.stack.listen_with(ListenRequest {
+            bound,
+            backlog,
+            options,
+            ip,
+            fast_open,
+            ..ListenRequest::at(local)
+        })
     }
 
-    /// The local end as [`Self::bind`] was told it.
+    /// The local end; zeros before [`Self::bind`].
     ///
     /// # Errors
     /// None; the signature is tokio's.
@@ -199,7 +221,8 @@ impl TcpSocket {
         Ok(self.settings().options.keep_alive.is_some())
     }
 
-    /// Remembered, without effect: TIME-WAIT never keeps an address.
+    /// Lets [`Self::bind`] take a port that has connections, those in TIME-WAIT among them, or that other
+    /// sockets share and do not listen to: on, unless switched off. It counts for a later `bind` alone.
     pub fn set_reuseaddr(&self, reuseaddr: bool) -> io::Result<()> {
         self.change(|settings| settings.reuseaddr = reuseaddr);
         Ok(())

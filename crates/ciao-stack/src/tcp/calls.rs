@@ -10,6 +10,7 @@ use crate::ids::{ConnectionId, InterfaceId, ListenerId, SocketId};
 use crate::ports::Version;
 use crate::request::{ConnectRequest, IpOptions, ListenRequest};
 use crate::routing::LocalIndex;
+use crate::tcp::arrival::Predecessor;
 use crate::tcp::tables::{Owner, Socket};
 use crate::tcp::{Tcp, local_of, record_info, socket};
 use crate::trace::Opening;
@@ -27,14 +28,18 @@ impl Tcp {
         request: &ConnectRequest,
         data: &[u8],
     ) -> Result<(SocketId, usize), ConnectError> {
+        // What was bound to is as good as asked for.
+        let bound = request.bound.map(|id| self.bound_local(context, id));
+        let request = &ConnectRequest { local: bound.or(request.local), ..*request };
         let (interface, local) = choose_path(context, request)?;
         if self.tables.sockets.len() >= context.config.max_connections {
             return Err(ConnectError::TooManyConnections);
         }
-        let endpoints = self.choose_port(context, request, local)?;
+        let (endpoints, predecessor) = self.choose_port(context, now, request, local)?;
         let id = self.next_connection();
+        let mut setup = self.setup(context, now, interface, &endpoints);
+        self.take_over(context, now, predecessor, &mut setup);
         Self::record_opened(context, now, id, &endpoints, Opening::Active);
-        let setup = self.setup(context, now, interface, &endpoints);
         let mut connection = Connection::connect(now, &context.config.tcp, request.options, setup);
         self.offer_fast_open(now, request, setup.default_mss, &mut connection);
         let sent = if data.is_empty() { 0 } else { connection.send(now, data).unwrap_or_default() };
@@ -44,30 +49,47 @@ impl Tcp {
         Ok((self.tables.sockets[index as usize].name(index), sent))
     }
 
-    /// The four numbers of a new connection, which no other has.
+    /// The four numbers of a new connection, which no other has, or only one in TIME-WAIT that makes way.
+    // RFC 6191 §2 6191-2
     fn choose_port(
         &mut self,
         context: &Context,
+        now: Instant,
         request: &ConnectRequest,
         local: LocalIndex,
-    ) -> Result<Endpoints, ConnectError> {
+    ) -> Result<(Endpoints, Option<Predecessor>), ConnectError> {
         let Self { tables, listeners, walks, .. } = self;
         let remote = request.remote;
         let with = |port| Endpoints::new(local, port, remote);
-        match request.local.map_or(0, |local| local.port()) {
-            0 => {
-                let version = Version::of(remote.ip());
-                let is_free = |port| {
-                    listeners.bindings.find(port, version, local).is_none()
-                        && tables.find(&with(port)).is_none()
-                };
-                let port = walks.next(&context.config.ephemeral_ports, (local, remote), is_free);
-                port.map(with).ok_or(ConnectError::NoFreePort)
+        let version = Version::of(remote.ip());
+        // RFC 9293 §3.9.1.1 MUST-42: a listener at the port is no obstacle
+        if let Some(port) = request.local.map(|local| local.port()).filter(|port| *port != 0) {
+            if request.bound.is_none() && listeners.bindings.is_exclusive(port, version, local) {
+                return Err(ConnectError::AddressInUse);
             }
-            // RFC 9293 §3.9.1.1 MUST-42: a listener at the port is no obstacle
-            port if tables.find(&with(port)).is_none() => Ok(with(port)),
-            _ => Err(ConnectError::AddressInUse),
+            return match tables.find(&with(port)) {
+                None => Ok((with(port), None)),
+                Some(holder) => {
+                    let least_iss = tables.successor_iss(now, &context.config.tcp, holder);
+                    let least_iss = least_iss.ok_or(ConnectError::AddressInUse)?;
+                    Ok((with(port), Some((holder, least_iss))))
+                }
+            };
         }
+        let is_unbound = |port| !listeners.bindings.is_bound(port, version, local);
+        let range = &context.config.ephemeral_ports;
+        let is_free = |port| is_unbound(port) && tables.find(&with(port)).is_none();
+        if let Some(port) = walks.next(range, (local, remote), is_free) {
+            return Ok((with(port), None));
+        }
+        // Every port has a connection to this remote end; perhaps one of them only waits.
+        let successor = |port| {
+            let holder = tables.find(&with(port)).filter(|_| is_unbound(port))?;
+            Some((holder, tables.successor_iss(now, &context.config.tcp, holder)?))
+        };
+        let port = walks.next(range, (local, remote), |port| successor(port).is_some());
+        let port = port.ok_or(ConnectError::NoFreePort)?;
+        Ok((with(port), successor(port)))
     }
 
     // RFC 9293 §3.10.1
@@ -76,7 +98,15 @@ impl Tcp {
         context: &mut Context,
         request: &ListenRequest,
     ) -> Result<ListenerId, ListenError> {
-        self.listeners.open(context, request)
+        let id = self.listeners.open(context, request)?;
+        if request.bound.is_none()
+            && let binding = self.listeners.binding(id)
+            && let Err(error) = self.check_exclusive(binding, request.reuse)
+        {
+            self.listeners.close(id);
+            return Err(error.into());
+        }
+        Ok(id)
     }
 
     pub(crate) fn listener_local(&self, context: &Context, id: ListenerId) -> SocketAddr {

@@ -8,6 +8,7 @@ use crate::error::ListenError;
 use crate::ids::ListenerId;
 use crate::ports::{self, Binding, Bindings};
 use crate::request::{IpOptions, ListenRequest, Overflow, SynCookies};
+use crate::tcp::binding::Bound;
 use crate::wheel::TimerHandle;
 use alloc::collections::VecDeque;
 use ciao_tcp::SocketOptions;
@@ -64,7 +65,9 @@ impl Listener {
 pub(crate) struct Listeners {
     slots: Slab<Listener>,
     pub(crate) bindings: Bindings,
-    generation: u32,
+    /// Ports that are kept for sockets which will connect or listen.
+    pub(crate) bound: Slab<Bound>,
+    pub(crate) generation: u32,
 }
 
 impl Listeners {
@@ -78,7 +81,10 @@ impl Listeners {
         context: &mut Context,
         request: &ListenRequest,
     ) -> Result<ListenerId, ListenError> {
-        let binding = ports::binding_for(context, &self.bindings, request.local)?;
+        let binding = match request.bound {
+            Some(id) => self.admit_bound(id)?,
+            None => ports::binding_for(context, &self.bindings, request.local, request.reuse)?,
+        };
         self.generation = self.generation.wrapping_add(1);
         let slot = self.slots.insert(Listener {
             generation: self.generation,
@@ -110,6 +116,10 @@ impl Listeners {
     pub(crate) fn local(&self, context: &Context, id: ListenerId) -> SocketAddr {
         self.check(id);
         ports::address_of(context, self.at(id.index).binding)
+    }
+
+    pub(crate) fn binding(&self, id: ListenerId) -> Binding {
+        self.at(id.index).binding
     }
 
     pub(crate) fn at(&self, index: u32) -> &Listener {

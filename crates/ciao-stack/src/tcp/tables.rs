@@ -2,11 +2,13 @@
 
 use crate::demux::{Demux, Endpoints, Holder};
 use crate::ids::{ConnectionId, InterfaceId, SocketId};
+use crate::ports::{Binding, Version};
 use crate::request::IpOptions;
 use crate::tcp::time_waits::TimeWaits;
 use crate::wheel::TimerHandle;
 use alloc::boxed::Box;
-use ciao_tcp::{Connection, HalfOpen};
+use ciao_tcp::{Config, Connection, HalfOpen};
+use ciao_wire::{Instant, SeqNum};
 use slab::Slab;
 
 /// Who holds a connection.
@@ -116,6 +118,32 @@ impl Tables {
             _ => None,
         };
         found
+    }
+
+    /// Where the numbers begin at the earliest of a connection that we open with the endpoints of `holder`;
+    /// `None` when it does not make way.
+    pub(crate) fn successor_iss(&self, now: Instant, config: &Config, holder: Holder) -> Option<SeqNum> {
+        match holder {
+            Holder::Connection(index) => {
+                self.sockets[index as usize].connection.time_wait()?.yields_to_connect(now, config)
+            }
+            Holder::TimeWait(index) => self.time_waits.wait(index).yields_to_connect(now, config),
+            Holder::HalfOpen(_) => None,
+        }
+    }
+
+    /// Whether any connection, half-open one or record in TIME-WAIT is at the port and address of `binding`.
+    /// It looks at all of them.
+    pub(crate) fn any_at(&self, binding: Binding) -> bool {
+        let is_there = |of: Endpoints| {
+            of.local_port == binding.port
+                && Version::of(of.remote_address()) == binding.version
+                && binding.local.is_none_or(|local| local == of.local)
+        };
+        let listed = self.sockets.iter().filter(|(_, socket)| socket.reach == Reach::Listed);
+        listed.into_iter().any(|(_, socket)| is_there(socket.endpoints))
+            || self.half_open.iter().any(|(_, entry)| is_there(entry.endpoints))
+            || self.time_waits.iter().any(|(endpoints, _)| is_there(endpoints))
     }
 
     fn endpoints(&self, holder: Holder) -> Endpoints {

@@ -1,6 +1,7 @@
 //! Tests of whole hosts, one file a subject.
 
 mod any_bytes;
+mod binding;
 mod fast_open;
 mod fragments;
 mod icmp_errors;

@@ -126,9 +126,31 @@ fn a_socket_connects_from_the_address_that_it_is_bound_to() {
         assert_eq!(second.connect(server_addr()).await.unwrap_err().kind(), ErrorKind::AddrInUse);
         let third = TcpSocket::new_v4().unwrap();
         assert_eq!(third.bind("[::1]:5000".parse().unwrap()).unwrap_err().kind(), ErrorKind::InvalidInput);
-        third.bind((SERVER, 5000).into()).unwrap();
-        assert_eq!(third.connect(server_addr()).await.unwrap_err().kind(), ErrorKind::AddrNotAvailable);
+        let foreign = third.bind((SERVER, 5000).into());
+        assert_eq!(foreign.unwrap_err().kind(), ErrorKind::AddrNotAvailable);
     });
+}
+
+#[test]
+fn a_bound_socket_keeps_its_port_until_it_is_dropped() {
+    let pair = Pair::new();
+    let local = SocketAddr::from((Ipv4Addr::new(10, 0, 0, 1), 5000));
+    let first = pair.client.new_socket_v4();
+    first.bind(local).unwrap();
+    assert_eq!(first.bind(local).unwrap_err().kind(), ErrorKind::InvalidInput, "it is bound already");
+    let alone = pair.client.new_socket_v4();
+    alone.set_reuseaddr(false).unwrap();
+    assert_eq!(alone.bind(local).unwrap_err().kind(), ErrorKind::AddrInUse);
+    drop(first);
+    alone.bind(local).unwrap();
+    let late = pair.client.new_socket_v4();
+    assert_eq!(late.bind(local).unwrap_err().kind(), ErrorKind::AddrInUse);
+    let any = pair.client.new_socket_v4();
+    any.bind((Ipv4Addr::UNSPECIFIED, 0).into()).unwrap();
+    assert_ne!(any.local_addr().unwrap().port(), 0, "the number is known at once");
+    let port = any.local_addr().unwrap().port();
+    let listener = any.listen(1).unwrap();
+    assert_eq!(listener.local_addr().unwrap().port(), port);
 }
 
 #[test]

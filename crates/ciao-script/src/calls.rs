@@ -15,8 +15,8 @@ use crate::stage::Stage;
 use crate::value::Value;
 use ciao_stack::{ConnectRequest, FastOpen, ListenRequest, SocketId};
 use ciao_tcp::TcpState;
-use core::net::SocketAddr;
 use ciao_tcp::error::{ReceiveError, SendError};
+use core::net::SocketAddr;
 
 /// More than any receive buffer holds.
 const ALL_BYTES: usize = 1 << 24;
@@ -188,8 +188,14 @@ impl Caller<'_> {
                 }
                 let (local, remote) = (Some(self.stage.local()), self.stage.remote());
                 let fast_open = if data.is_some() { FastOpen::On } else { FastOpen::Off };
-                let request =
-                    ConnectRequest { local, bound: socket.bound, options: socket.options, ip: socket.ip, fast_open, ..ConnectRequest::to(remote) };
+                let request = ConnectRequest {
+                    local,
+                    bound: socket.bound,
+                    options: socket.options,
+                    ip: socket.ip,
+                    fast_open,
+                    ..ConnectRequest::to(remote)
+                };
                 let data: Vec<u8> = (1..=data.unwrap_or_default()).map(pattern).collect();
                 let ports = self.stage.ports;
                 self.stage.numbers(ports).local_is_open = true;

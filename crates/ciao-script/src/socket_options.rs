@@ -59,6 +59,8 @@ fn set_value(socket: &mut Socket, name: &str, value: &Value) -> Result<Option<er
             let millis = number()?.unsigned_abs();
             options.user_timeout = (millis > 0).then(|| Duration::from_millis(millis));
         }
+        // RFC 5482, which Linux does not know.
+        "CIAO_EXCHANGE_USER_TIMEOUT" => options.exchange_user_timeout = number()? != 0,
         "TCP_CONGESTION" => match value {
             Value::Text(name) => options.congestion_control = Some(parse_congestion(name)?),
             _ => return Err(format!("`{value}` is no congestion control of ours")),

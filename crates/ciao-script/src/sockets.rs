@@ -2,7 +2,7 @@
 
 use crate::errno::{self, Errno};
 use crate::stage::Stage;
-use ciao_stack::{BoundId, Reuse, IpOptions, ListenerId, SocketId};
+use ciao_stack::{BoundId, IpOptions, ListenerId, Reuse, SocketId};
 use ciao_tcp::config::{KeepAlive, SocketOptions};
 use std::collections::BTreeMap;
 

@@ -117,8 +117,13 @@ pub struct SocketOptions {
     pub quickack: bool,
     /// Keep-alive (RFC 9293 §3.8.4 MUST-25: off).
     pub keep_alive: Option<KeepAlive>,
-    /// Instead of R2 (RFC 9293 §3.8.3 MUST-21, RFC 5482). None.
+    /// Instead of R2 and of R2 for a SYN: how long data may stay unacknowledged, or wait for the peer's
+    /// window to open, before the connection is given up; [`Duration::MAX`] for ever (RFC 9293 §3.8.3
+    /// MUST-21, RFC 6429 §4). None.
     pub user_timeout: Option<Duration>,
+    /// Tell the peer our user timeout, and follow the peer's unless [`Self::user_timeout`] is set, between
+    /// 100 s and an hour (RFC 5482). Off.
+    pub exchange_user_timeout: bool,
     /// Send RST instead of FIN when closed (linger with time zero). Off.
     pub zero_linger: bool,
     /// Instead of [`Config::congestion_control`].
@@ -137,6 +142,7 @@ impl SocketOptions {
         quickack: false,
         keep_alive: None,
         user_timeout: None,
+        exchange_user_timeout: false,
         zero_linger: false,
         congestion_control: None,
         send_buffer_bytes: None,

@@ -129,6 +129,7 @@ impl Options {
             // In `Seldom`.
             keep_alive: _,
             user_timeout: _,
+            exchange_user_timeout: _,
             zero_linger,
             congestion_control,
             send_buffer_bytes,
@@ -245,6 +246,7 @@ impl Connection {
             quickack: *quickack,
             keep_alive: self.keep_alive(),
             user_timeout: self.user_timeout(),
+            exchange_user_timeout: self.seldom.as_ref().is_some_and(|seldom| seldom.exchange.is_some()),
             zero_linger: *zero_linger,
             congestion_control: Some(*congestion_control),
             send_buffer_bytes: fixed(*send_buffer, *send_buffer_bytes),

@@ -23,6 +23,7 @@
 //! | How large do the buffers become? | `buffer_growth` |
 //! | How long is a round trip, and when do we retransmit? | [`rtt`], `recovery` |
 //! | How much may be in flight? | [`congestion`] |
+//! | How long may data stay unacknowledged? | `user_timeout` |
 //! | What does an ICMP error do? | [`icmp`] |
 //! | Where do sequence numbers start? | [`isn`] |
 //! | Which numbers can be set, and what are their defaults? | [`config`] |
@@ -68,6 +69,7 @@ mod timestamps;
 pub mod trace;
 pub mod transmit;
 mod user_calls;
+mod user_timeout;
 mod variables;
 mod window_scale;
 

@@ -52,6 +52,9 @@ impl Connection {
         self.update_recent_timestamp(now, segment);
         self.check_ack(now, segment)?;
         self.check_urgent(segment);
+        if let Some(field) = segment.header.options.user_timeout {
+            self.take_user_timeout(now, field);
+        }
         let fin = fin_number(segment);
         if fin.is_some() {
             // The peer has said all: nothing is gained by acknowledging it before our answer is known.

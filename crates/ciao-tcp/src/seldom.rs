@@ -4,6 +4,8 @@
 use crate::config::{KeepAlive, SocketOptions};
 use crate::connection::Connection;
 use crate::fast_open::FastOpen;
+use crate::state::TcpState;
+use crate::user_timeout::Exchange;
 use alloc::boxed::Box;
 use ciao_wire::SeqNum;
 use core::time::Duration;
@@ -14,6 +16,8 @@ pub(crate) struct Seldom {
     pub(crate) keep_alive: Option<KeepAlive>,
     /// Instead of R2, as the application wants it.
     pub(crate) user_timeout: Option<Duration>,
+    /// Of a connection that tells the peer its user timeout.
+    pub(crate) exchange: Option<Exchange>,
     /// SND.UP: the number behind the urgent data that we send.
     pub(crate) send_up: Option<SeqNum>,
     /// Of an opening with data in its SYN.
@@ -24,8 +28,8 @@ impl Seldom {
     /// What `options` ask for; no box when that is nothing.
     pub(crate) fn of(options: &SocketOptions) -> Option<Box<Self>> {
         let SocketOptions { keep_alive, user_timeout, .. } = *options;
-        (keep_alive.is_some() || user_timeout.is_some())
-            .then(|| Box::new(Self { keep_alive, user_timeout, ..Self::default() }))
+        let seldom = Self { keep_alive, user_timeout, exchange: Exchange::of(options), ..Self::default() };
+        (seldom != Self::default()).then(|| Box::new(seldom))
     }
 }
 
@@ -38,7 +42,13 @@ impl Connection {
     /// Changes what `options` say; what is under way stays.
     pub(crate) fn set_seldom(&mut self, options: &SocketOptions) {
         let seldom = self.seldom_mut();
+        let tells_more = options.exchange_user_timeout
+            && (seldom.user_timeout != options.user_timeout || seldom.exchange.is_none());
         (seldom.keep_alive, seldom.user_timeout) = (options.keep_alive, options.user_timeout);
+        seldom.exchange = Exchange::of(options).map(|new| seldom.exchange.unwrap_or(new));
+        if tells_more && !self.is_opening() && self.state != TcpState::Closed {
+            self.owe_user_timeout();
+        }
         self.release_seldom();
     }
 

@@ -72,12 +72,7 @@ impl Connection {
 
     /// The time that may pass without progress begins anew.
     pub(crate) fn restart_user_timeout(&mut self, now: Instant) {
-        let limit = match self.user_timeout() {
-            Some(limit) => Some(limit),
-            None if self.is_opening() => self.config.r2_syn,
-            None => self.config.r2,
-        };
-        match limit {
+        match self.patience() {
             Some(limit) => self.set_timer(Timer::UserTimeout, now + limit),
             None => self.timers.clear(Timer::UserTimeout),
         }

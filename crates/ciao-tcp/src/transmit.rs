@@ -117,6 +117,11 @@ impl Owed {
         self.ack = OwedAck::Now;
     }
 
+    /// An acknowledgment goes out before any data.
+    pub(crate) fn acknowledge_alone(&mut self) {
+        self.duplicate_acks = self.duplicate_acks.max(1);
+    }
+
     /// An acknowledgment goes out for this segment alone, so that the peer can count it.
     pub(crate) fn acknowledge_duplicate(&mut self) {
         self.duplicate_acks = self.duplicate_acks.saturating_add(1);

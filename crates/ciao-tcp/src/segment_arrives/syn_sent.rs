@@ -44,6 +44,12 @@ impl Connection {
         self.acknowledge_up_to(now, ack);
         if self.seldom.is_some() {
             self.fast_open_answered(segment);
+            segment
+                .header
+                .options
+                .user_timeout
+                .into_iter()
+                .for_each(|field| self.take_user_timeout(now, field));
         }
         self.enter(Cause::SynAckReceived);
         self.established(now);
@@ -106,6 +112,7 @@ impl Connection {
             self.start_congestion_control();
         }
         self.restart_keep_alive(now);
+        self.owe_user_timeout();
         self.raise(Raise::Connected);
         if self.fin == Fin::Queued {
             self.enter(Cause::CloseCalled);

@@ -27,9 +27,10 @@ impl Connection {
             self.owed.keep_alive_probes = 0;
             self.restart_keep_alive(now);
         }
-        if self.snd.wnd == 0 && self.timers.is_set(Timer::UserTimeout) {
+        if self.snd.wnd == 0 && self.timers.is_set(Timer::UserTimeout) && self.user_timeout().is_none() {
             // RFC 9293 §3.8.6.1 MUST-37, §3.8.6 SHLD-17: a peer that answers keeps its shut window for as
             // long as it likes
+            // RFC 6429 §4 6429-1: or as the application allows it
             self.restart_user_timeout(now);
         }
     }

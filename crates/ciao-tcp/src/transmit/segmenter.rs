@@ -176,6 +176,7 @@ impl Connection {
         };
         let mut syn = SegmentOut { header, payload: Payload::EMPTY, segment_size: 0, transmission };
         if self.seldom.is_some() {
+            self.add_user_timeout(&mut syn.header.options);
             self.add_fast_open(now, &mut syn);
         }
         self.note_sent(now, &syn);
@@ -259,8 +260,11 @@ impl Connection {
 
     fn build_ack(&mut self, now: Instant, transmission: Transmission) -> SegmentOut {
         let duplicates = self.owed.duplicate_acks;
-        let segment = self.build(now, self.snd.nxt, transmission, Body::EMPTY);
+        let mut segment = self.build(now, self.snd.nxt, transmission, Body::EMPTY);
         self.owed.duplicate_acks = duplicates.saturating_sub(1);
+        if self.seldom.is_some() {
+            self.tell_user_timeout(&mut segment.header.options);
+        }
         segment
     }
 }

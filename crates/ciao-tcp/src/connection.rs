@@ -269,7 +269,7 @@ impl Connection {
             srtt: self.rtt.srtt(),
             rttvar: self.rtt.rttvar(),
             rto: self.rtt.rto(&self.config),
-            cwnd_bytes: self.congestion.window_bytes(),
+            cwnd_bytes: self.congestion_window(),
             ssthresh_bytes: self.congestion.slow_start_threshold_bytes(),
             send_window_bytes: self.snd.wnd,
             receive_window_bytes: self.rcv.wnd(),
@@ -359,6 +359,7 @@ impl Connection {
         self.timers.clear_all();
         self.send_buffer.clear();
         self.sent = Sent::new();
+        self.recovery.episode = None;
         self.reassembly = None;
         self.owed.forget_all_but_reset();
         if error.is_some() {

@@ -155,7 +155,7 @@ impl Connection {
                 let len = self.send_buffer.len().min(room as u32);
                 if len > 0 && !cookie.is_request() {
                     syn.payload = self.send_buffer.slice(0, len);
-                    self.sent.push(self.snd.nxt, len, now);
+                    self.sent.push(self.snd.nxt, len, now, self.effective_mss());
                     self.snd.nxt += len;
                     self.counters.bytes_sent += u64::from(len);
                 }
@@ -189,7 +189,7 @@ impl Connection {
             },
         }));
         if self.sent.outstanding() > 0 {
-            self.sent.mark_all_lost();
+            self.send_all_again();
         }
     }
 

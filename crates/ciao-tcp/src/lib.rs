@@ -21,7 +21,7 @@
 //! | Which state do only few connections have? | `seldom` |
 //! | Which window do we offer? | `receive_window` |
 //! | How large do the buffers become? | `buffer_growth` |
-//! | How long is a round trip, and when do we retransmit? | [`rtt`], `recovery` |
+//! | How long is a round trip, and when do we retransmit? | [`rtt`], [`recovery`] |
 //! | How much may be in flight? | [`congestion`] |
 //! | How long may data stay unacknowledged? | `user_timeout` |
 //! | What does an ICMP error do? | [`icmp`] |
@@ -52,7 +52,7 @@ pub mod listener;
 mod reassembly;
 mod receive_buffer;
 mod receive_window;
-mod recovery;
+pub mod recovery;
 pub mod rtt;
 pub mod segment;
 mod segment_arrives;

@@ -263,14 +263,13 @@ impl HalfOpen {
 impl Connection {
     /// Our SYN-ACK was sent by the record that this connection comes from.
     fn note_syn_ack(&mut self, sent_at: Instant, transmissions: u8) {
-        self.sent.push(self.snd.iss, 1, sent_at);
+        self.sent.push(self.snd.iss, 1, sent_at, 1);
         self.snd.nxt = self.snd.iss + 1;
         self.counters.segments_sent = u32::from(transmissions.max(1));
         self.recovery.syn_retransmissions = transmissions.saturating_sub(1);
         if transmissions != 1 {
             // RFC 6298 §3 6298-3a: no sample from what was sent twice, nor from a SYN cookie, of which nobody
             // noted when it was sent
-            self.sent.mark_all_lost();
             self.sent.retransmitted(self.snd.iss, 1, sent_at);
         }
     }

@@ -1,37 +1,56 @@
-//! Loss recovery: when a range is taken for lost, and how the congestion window answers (RFC 5681 §3.2,
-//! RFC 6582, RFC 6675, RFC 6298 §5).
+//! Loss recovery: when an episode begins and ends, and in which order an acknowledgment is understood (RFC
+//! 5681 §3.2, RFC 6582, RFC 6675, RFC 8985, RFC 6298 §5).
 //!
-//! Which ranges the peer has is in `recovery/scoreboard.rs`; what became of each range is in `sent`.
+//! | question | file |
+//! |---|---|
+//! | What does the peer have beyond the gaps, what waits to be sent again? | `recovery/scoreboard.rs` |
+//! | Which segments are lost? | `recovery/rack.rs`; without SACK `recovery/duplicate_acks.rs` |
+//! | What if the last ones are? | `recovery/tail_loss_probe.rs` |
+//! | How much is sent meanwhile? | [`prr`] |
+//! | Was the timer right? | `recovery/frto.rs` |
+//! | What if nothing was lost? | `recovery/undo.rs` |
+//!
+//! What became of each range is in `sent`, how the window answers in `congestion`.
 
+pub(crate) mod duplicate_acks;
+pub(crate) mod frto;
+pub mod prr;
+pub(crate) mod rack;
 pub(crate) mod scoreboard;
+pub(crate) mod tail_loss_probe;
+pub(crate) mod undo;
 
-use crate::congestion::{Limit, Timeout};
+use crate::congestion::{Limit, RecoveryWindow, Timeout};
 use crate::connection::Connection;
 use crate::segment::{Segment, Transmission};
-use crate::trace::TraceEvent;
-use ciao_wire::{Instant, SeqNum};
-
-/// Duplicate acknowledgments, or segments acknowledged selectively beyond a gap, that show a loss (RFC 5681
-/// §3.2).
-pub(crate) const DUPLICATE_ACK_THRESHOLD: u8 = 3;
+use crate::sent::{Fate, SentRecord};
+use crate::timers::Timer;
+use crate::timestamps::{clock, is_older};
+use crate::trace::{LossSign, TraceEvent};
+use alloc::boxed::Box;
+use ciao_wire::{Instant, SackBlock, SeqNum};
+use core::ops::ControlFlow;
+use core::time::Duration;
+use frto::Frto;
+use prr::{Progress, Prr};
+use rack::{Rack, Reordering, Sending};
+use scoreboard::{Range, Scoreboard};
+use tail_loss_probe::Probe;
+use undo::Undo;
 
 /// Where recovery stands.
 #[derive(Clone, Debug)]
 pub(crate) struct Recovery {
     pub(crate) phase: Phase,
-    /// Duplicate acknowledgments since SND.UNA last moved.
-    pub(crate) duplicate_acks: u8,
-    /// SND.NXT when the first sign of a loss came. What is sent on such signs (limited transmit) is not in
-    /// the flight that is halved.
-    pub(crate) sent_before_signs: Option<SeqNum>,
-    /// The first retransmission of an episode goes out even when the pipe is full.
-    pub(crate) retransmit_at_once: bool,
-    /// What stopped us when we last had sent all that we could.
-    pub(crate) limit: Limit,
+    /// All that is known beyond that, while there is more than records in flight in their order.
+    pub(crate) episode: Option<Box<Episode>>,
     /// When a range was sent last, for the first time or again.
     pub(crate) data_sent_at: Instant,
+    /// What stopped us when we last had sent all that we could.
+    pub(crate) limit: Limit,
     /// How often our SYN was sent again.
     pub(crate) syn_retransmissions: u8,
+    pub(crate) reordering: Reordering,
 }
 
 /// What kind of loss is being repaired, and the number whose acknowledgment ends that.
@@ -45,17 +64,170 @@ pub(crate) enum Phase {
     Timeout { point: SeqNum },
 }
 
+/// What is known while a gap is, or while something that was sent again can still be judged.
+#[derive(Clone, Debug)]
+pub(crate) struct Episode {
+    pub(crate) scoreboard: Scoreboard,
+    pub(crate) rack: Rack,
+    /// Governs what is sent in fast recovery, unless the algorithm itself does.
+    pub(crate) prr: Option<Prr>,
+    pub(crate) probe: Option<Probe>,
+    pub(crate) frto: Option<Frto>,
+    pub(crate) undo: Option<Undo>,
+    /// Without SACK: segments that duplicate acknowledgments show to have arrived beyond SND.UNA.
+    pub(crate) duplicate_acks: u32,
+    /// Without SACK: what was outstanding when the last episode began (RFC 6582 §3.2).
+    pub(crate) recover: Option<SeqNum>,
+    /// SND.NXT when the first sign of a loss came. What is sent on such signs (limited transmit) is not in
+    /// the flight that is reduced.
+    sent_before_signs: Option<SeqNum>,
+    /// The first retransmission of an episode goes out even when the window is full.
+    pub(crate) retransmit_at_once: bool,
+}
+
+/// What one acknowledgment says about what was sent.
+#[derive(Clone, Debug)]
+pub(crate) struct AckReport {
+    now: Instant,
+    /// TSecr.
+    echo: Option<u32>,
+    timestamp_offset: u32,
+    min_rtt: Duration,
+    /// What was sent before this, and once, was sent before the timer ran out.
+    timeout_point: Option<SeqNum>,
+    /// SND.UNA moved on, by so much.
+    pub(crate) advanced: bool,
+    pub(crate) acked_bytes: u32,
+    /// Reported selectively for the first time.
+    pub(crate) sacked_bytes: u32,
+    /// Known to have arrived, in either way.
+    pub(crate) delivered_bytes: u32,
+    /// What it reports as received twice.
+    pub(crate) duplicate: Option<SackBlock>,
+    /// It is a duplicate acknowledgment (RFC 5681 §2).
+    pub(crate) is_duplicate_ack: bool,
+    /// Something came that was sent behind what has arrived before.
+    reordered: bool,
+    /// Something arrived that was sent once, before the timer ran out; something that was sent again.
+    pub(crate) original: bool,
+    pub(crate) retransmitted: bool,
+    /// When the newest of what was reported selectively, and sent once, was sent.
+    newest_sacked_at: Option<Instant>,
+}
+
+impl AckReport {
+    fn new(now: Instant) -> Self {
+        Self {
+            now,
+            echo: None,
+            timestamp_offset: 0,
+            min_rtt: Duration::ZERO,
+            timeout_point: None,
+            advanced: false,
+            acked_bytes: 0,
+            sacked_bytes: 0,
+            delivered_bytes: 0,
+            duplicate: None,
+            is_duplicate_ack: false,
+            reordered: false,
+            original: false,
+            retransmitted: false,
+            newest_sacked_at: None,
+        }
+    }
+
+    /// A range has arrived of which nothing was known before.
+    // RFC 8985 §6.2 8985-4a: step 2
+    pub(crate) fn arrived(&mut self, record: &SentRecord, rack: &mut Rack, undo: &mut Option<Undo>) {
+        self.delivered_bytes += record.len();
+        let rtt = self.now.since(record.sent_at);
+        if record.was_retransmitted() {
+            self.retransmitted = true;
+            if let Some(undo) = undo.as_mut().filter(|_| record.fate == Fate::InFlight) {
+                undo.no_longer_in_flight(record);
+            }
+            // It may be the first transmission that has arrived.
+            let sent_at = clock(record.sent_at, self.timestamp_offset);
+            let too_early = self.echo.is_some_and(|echo| is_older(echo, sent_at)) || rtt < self.min_rtt;
+            if too_early {
+                return;
+            }
+        } else {
+            self.original |= self.timeout_point.is_some_and(|point| record.end.at_or_before(point));
+        }
+        self.reordered |= rack.is_reordered(record);
+        rack.arrived(record, rtt);
+    }
+
+    /// The round trip of the newest segment reported selectively.
+    pub(crate) fn newest_sacked_round_trip(&self) -> Option<Duration> {
+        self.newest_sacked_at.map(|sent_at| self.now.since(sent_at))
+    }
+
+    /// A range was acknowledged cumulatively.
+    pub(crate) fn acknowledged(&mut self, record: &SentRecord, episode: &mut Episode) {
+        if record.fate == Fate::Sacked {
+            episode.scoreboard.reported_record_gone(record);
+        } else {
+            self.arrived(record, &mut episode.rack, &mut episode.undo);
+        }
+    }
+}
+
+impl Episode {
+    fn new(una: SeqNum) -> Self {
+        Self {
+            scoreboard: Scoreboard::new(),
+            rack: Rack::new(una),
+            prr: None,
+            probe: None,
+            frto: None,
+            undo: None,
+            duplicate_acks: 0,
+            recover: None,
+            sent_before_signs: None,
+            retransmit_at_once: false,
+        }
+    }
+
+    /// All that was outstanding at `point` is acknowledged.
+    fn end(&mut self, point: SeqNum, nxt: SeqNum, sack: bool) {
+        (self.prr, self.frto) = (None, None);
+        self.duplicate_acks = 0;
+        self.retransmit_at_once = false;
+        self.recover = (!sack).then_some(point);
+        if let Some(undo) = &mut self.undo {
+            undo.close(nxt);
+        }
+    }
+
+    /// Nothing is left that the plain records do not say as well.
+    fn is_over(&self, una: SeqNum) -> bool {
+        let Self { scoreboard, rack, prr, probe, frto, undo, duplicate_acks, recover, .. } = self;
+        scoreboard.is_empty()
+            && !rack.is_waiting()
+            && (prr, probe, frto) == (&None, &None, &None)
+            && undo.as_ref().is_none_or(|undo| undo.is_settled(una))
+            && *duplicate_acks == 0
+            && recover.is_none_or(|recover| una.after(recover))
+    }
+}
+
 impl Recovery {
     pub(crate) const fn new() -> Self {
         Self {
             phase: Phase::Open,
-            duplicate_acks: 0,
-            sent_before_signs: None,
-            retransmit_at_once: false,
-            limit: Limit::Other,
+            episode: None,
             data_sent_at: Instant::ZERO,
+            limit: Limit::Other,
             syn_retransmissions: 0,
+            reordering: Reordering::new(),
         }
+    }
+
+    /// The episode that there is, or a new one.
+    pub(crate) fn episode_from(&mut self, una: SeqNum) -> &mut Episode {
+        self.episode.get_or_insert_with(|| Box::new(Episode::new(una)))
     }
 
     /// What a retransmission is made for now.
@@ -68,88 +240,274 @@ impl Recovery {
 }
 
 impl Connection {
-    /// An acknowledgment moved SND.UNA to `ack`: ends an episode, or goes on to the next gap of it.
-    pub(crate) fn recover_on_progress(&mut self, ack: SeqNum) {
-        self.recovery.duplicate_acks = 0;
-        self.recovery.sent_before_signs = None;
+    /// Begins to understand an acknowledgment: takes in what it reports selectively. `None` in the plain
+    /// case, in which there is nothing to understand but how far it goes.
+    #[inline]
+    pub(crate) fn begin_report(&mut self, now: Instant, segment: &Segment) -> Option<AckReport> {
+        let is_plain = self.recovery.episode.is_none() && segment.header.options.sack.as_slice().is_empty();
+        (!is_plain).then(|| self.report(now, segment))
+    }
+
+    #[cold]
+    pub(crate) fn report(&mut self, now: Instant, segment: &Segment) -> AckReport {
+        let mut report = AckReport {
+            echo: segment.header.options.timestamps.filter(|_| self.timestamps.agreed).map(|it| it.echo),
+            timestamp_offset: self.timestamps.offset,
+            min_rtt: self.rtt.min_rtt().unwrap_or_default(),
+            timeout_point: match self.recovery.phase {
+                Phase::Timeout { point } => Some(point),
+                Phase::Open | Phase::Fast { .. } => None,
+            },
+            ..AckReport::new(now)
+        };
+        if let Some(episode) = &mut self.recovery.episode {
+            episode.rack.begin_acknowledgment();
+        }
+        if self.sack {
+            self.take_sack_blocks(segment, &mut report);
+        }
+        report
+    }
+
+    /// Draws the conclusions from an acknowledgment that has been taken in.
+    pub(crate) fn recover(&mut self, now: Instant, segment: &Segment, report: &AckReport) {
+        let Some(episode) = self.recovery.episode.as_deref_mut() else { return };
+        episode.scoreboard.acknowledged(self.snd.una);
+        episode.rack.acknowledged(self.snd.una);
+        if report.duplicate.is_some() && episode.undo.is_some() {
+            let (una, nxt) = (self.snd.una, self.snd.nxt);
+            episode.rack.duplicate_reported(&mut self.recovery.reordering, una, nxt);
+        }
+        if report.sacked_bytes > 0 {
+            episode.sent_before_signs.get_or_insert(self.snd.nxt);
+        }
+        self.recovery.reordering.seen |= report.reordered;
+        self.judge_probe(segment, report);
+        self.undo_if_spurious(report);
+        let delivered_bytes = report.delivered_bytes.saturating_sub(self.counted_before(report));
+        if report.advanced {
+            self.recover_on_progress(now, report);
+        }
+        self.test_timeout(report);
+        let lost_bytes = self.survive_reneging() + self.detect_losses(now, LossSign::Rack);
+        if self.sent.lost() > 0 && self.recovery.phase == Phase::Open {
+            self.enter_fast_recovery(report);
+        }
+        let progress = if report.advanced && lost_bytes == 0 { Progress::Safe } else { Progress::Unsafe };
+        self.reduce_proportionally(delivered_bytes, progress);
+        self.settle_recovery();
+    }
+
+    /// What was sent again or has arrived no longer waits, and an episode of which nothing is left is
+    /// forgotten.
+    pub(crate) fn settle_recovery(&mut self) {
+        let Some(episode) = self.recovery.episode.as_deref_mut() else { return };
+        episode.scoreboard.settle(&self.sent);
+        if self.recovery.phase == Phase::Open && episode.is_over(self.snd.una) {
+            self.recovery.episode = None;
+        }
+    }
+
+    /// SND.UNA moved: ends an episode, or goes on to the next gap of it.
+    fn recover_on_progress(&mut self, now: Instant, report: &AckReport) {
+        let Some(episode) = self.recovery.episode.as_deref_mut() else { return };
+        episode.sent_before_signs = None;
         match self.recovery.phase {
-            Phase::Open => {}
-            Phase::Fast { point } | Phase::Timeout { point } if ack.at_or_after(point) => {
+            Phase::Open => episode.duplicate_acks = 0,
+            Phase::Fast { point } | Phase::Timeout { point } if self.snd.una.at_or_after(point) => {
                 if matches!(self.recovery.phase, Phase::Fast { .. }) {
+                    // RFC 9937 §6.4 9937-5
                     self.congestion.on_recovery_exit(self.sent.in_flight());
                 }
+                episode.end(point, self.snd.nxt, self.sack);
                 self.recovery.phase = Phase::Open;
-                self.recovery.retransmit_at_once = false;
+                self.recovery.reordering.recovery_ended();
                 self.trace.record(|| TraceEvent::Recovery(None));
                 self.record_congestion();
+                if self.outstanding() > 0 {
+                    self.restart_retransmit_timer(now);
+                }
             }
-            // RFC 6582 §3.2 6582-1: a partial acknowledgment shows the next loss
-            Phase::Fast { .. } if !self.sack => self.retransmit_first(),
+            Phase::Fast { .. } if !self.sack => self.take_partial_ack(report),
             Phase::Fast { .. } | Phase::Timeout { .. } => {}
         }
     }
 
-    /// Counts a duplicate acknowledgment (RFC 5681 §2), which without SACK is all that is known of a loss.
-    pub(crate) fn take_duplicate_ack(&mut self, segment: &Segment, window_moved: bool) {
-        let is_duplicate = self.outstanding() > 0 && segment.is_empty() && !window_moved;
-        if self.sack || !is_duplicate {
-            return;
+    /// Marks what is lost by now, and sets the timer that looks again.
+    // RFC 8985 §6.2 8985-6a, 8985-9a
+    pub(crate) fn detect_losses(&mut self, now: Instant, by: LossSign) -> u32 {
+        let window = self.reordering_window();
+        let Some(episode) = self.recovery.episode.as_deref_mut().filter(|_| self.sack) else { return 0 };
+        let (scoreboard, undo) = (&mut episode.scoreboard, &mut episode.undo);
+        let found =
+            episode.rack.detect_losses(now, window, &mut self.sent, |record, sending| match sending {
+                Sending::First => scoreboard.lose_last(Range::of(record)),
+                Sending::Again => {
+                    scoreboard.lose_first(Range::of(record));
+                    if let Some(undo) = undo {
+                        undo.no_longer_in_flight(record);
+                    }
+                }
+            });
+        if found.lost_bytes > 0 {
+            self.trace.record(|| TraceEvent::LossFound { by, bytes: found.lost_bytes });
         }
-        // RFC 5681 §3.2 5681-3i: each stands for a segment that left, and no more left than were sent before
-        // the loss
-        let segments_left = match self.recovery.phase {
-            Phase::Open => u32::from(u8::MAX),
-            Phase::Fast { point } => point.since(self.snd.una).div_ceil(u32::from(self.effective_mss())),
-            Phase::Timeout { .. } => 0,
-        };
-        if u32::from(self.recovery.duplicate_acks) >= segments_left {
-            return;
+        match found.look_again_at {
+            Some(at) => self.set_timer(Timer::Reorder, at.max(now)),
+            None if self.timers.is_set(Timer::Reorder) => self.restart_retransmit_timer(now),
+            None => {}
         }
-        self.note_sign_of_loss();
-        self.recovery.duplicate_acks = self.recovery.duplicate_acks.saturating_add(1);
-        // RFC 5681 §3.2 5681-3g; RFC 6582 §4 6582-2
-        let enough = self.recovery.duplicate_acks == DUPLICATE_ACK_THRESHOLD;
-        if enough && self.recovery.phase == Phase::Open {
-            self.enter_fast_recovery();
-            self.retransmit_first();
+        found.lost_bytes
+    }
+
+    /// How much later than what was sent after it a segment may arrive.
+    fn reordering_window(&self) -> Duration {
+        let segments = self.recovery.episode.as_ref().map_or(0, |it| it.scoreboard.sacked_segments());
+        let (min_rtt, srtt) = (self.rtt.min_rtt().unwrap_or_default(), self.rtt.srtt().unwrap_or_default());
+        self.recovery.reordering.window(self.recovery.phase, segments, min_rtt, srtt)
+    }
+
+    /// The reordering timer ran out: what has not arrived by now is lost.
+    // RFC 8985 §6.2 8985-6a
+    pub(crate) fn reordering_timer_fired(&mut self, now: Instant) {
+        let lost_bytes = self.detect_losses(now, LossSign::ReorderTimer);
+        if lost_bytes > 0 {
+            if self.recovery.phase == Phase::Open {
+                self.enter_fast_recovery(&AckReport::new(now));
+            }
+            let (in_flight, ssthresh) = (self.pipe(), self.congestion.slow_start_threshold_bytes());
+            let smss = self.effective_mss().into();
+            if let Some(prr) = self.prr() {
+                prr.on_timer(in_flight, ssthresh, smss);
+            }
+            self.settle_recovery();
+        }
+        if !self.timers.is_set(Timer::Reorder) && self.outstanding() > 0 {
+            self.restart_retransmit_timer(now);
         }
     }
 
-    /// Takes the first segment outstanding for lost, and sends it whatever the pipe holds.
-    fn retransmit_first(&mut self) {
-        self.sent.mark_first_lost(u32::from(self.effective_mss()));
-        self.recovery.retransmit_at_once = true;
+    fn prr(&mut self) -> Option<&mut Prr> {
+        self.recovery.episode.as_deref_mut()?.prr.as_mut()
     }
 
-    /// A duplicate acknowledgment or a SACK block came: perhaps the first sign of a loss.
-    pub(crate) fn note_sign_of_loss(&mut self) {
-        self.recovery.sent_before_signs.get_or_insert(self.snd.nxt);
+    // RFC 8985 §9.3 8985-9b: what is found lost goes out as this admits
+    fn reduce_proportionally(&mut self, delivered_bytes: u32, progress: Progress) {
+        let (in_flight, ssthresh) = (self.pipe(), self.congestion.slow_start_threshold_bytes());
+        let smss = self.effective_mss().into();
+        if let Some(prr) = self.prr() {
+            prr.on_ack(delivered_bytes, progress, in_flight, ssthresh, smss);
+        }
     }
 
     /// Acknowledgments showed a loss: one reduction of the window for all that is outstanding now.
     // RFC 5681 §3.2, RFC 6675 §5 6675-5a: what limited transmit has sent is not counted
-    pub(crate) fn enter_fast_recovery(&mut self) {
+    pub(crate) fn enter_fast_recovery(&mut self, report: &AckReport) {
         let point = self.snd.nxt;
         self.recovery.phase = Phase::Fast { point };
-        self.recovery.retransmit_at_once = true;
-        let sent_before = self.recovery.sent_before_signs.unwrap_or(point);
+        // RFC 9937 §6.1 9937-1
+        let reported = self.sent.sacked() + self.duplicate_bytes();
+        let known_before = reported.saturating_sub(report.delivered_bytes);
+        let recover_fs = (self.outstanding() + report.acked_bytes).saturating_sub(known_before);
+        let proportional = self.congestion.recovery_window() == RecoveryWindow::Proportional;
+        let episode = self.recovery.episode_from(self.snd.una);
+        episode.retransmit_at_once = true;
+        episode.prr = proportional.then(|| Prr::new(recover_fs));
+        episode.undo = Some(Undo::default());
+        let sent_before = episode.sent_before_signs.unwrap_or(point);
         self.congestion.on_loss(sent_before.since(self.snd.una));
         self.trace.record(|| TraceEvent::Recovery(Some(point)));
         self.record_congestion();
     }
 
-    /// The retransmission timer ran out: everything outstanding is sent again in slow start.
+    /// The retransmission timer ran out: what was outstanding is sent again in slow start.
     // RFC 5681 §3.1 5681-3e, RFC 6582 §4 6582-2, RFC 6675 §5.1 6675-5b
-    pub(crate) fn enter_timeout_recovery(&mut self) {
+    pub(crate) fn enter_timeout_recovery(&mut self, now: Instant) {
         let point = self.snd.nxt;
-        let timeout = if self.owed.timeouts == 1 { Timeout::First } else { Timeout::Repeated };
+        let is_first = self.owed.timeouts == 1;
+        let timeout = if is_first { Timeout::First } else { Timeout::Repeated };
+        let was_fast = matches!(self.recovery.phase, Phase::Fast { .. });
         let outstanding = self.outstanding();
         self.congestion.on_timeout(outstanding, timeout);
         self.recovery.phase = Phase::Timeout { point };
-        self.recovery.duplicate_acks = 0;
-        self.recovery.retransmit_at_once = true;
-        self.sent.mark_all_lost();
+        self.survive_reneging();
+        let episode = self.recovery.episode_from(self.snd.una);
+        episode.duplicate_acks = 0;
+        episode.retransmit_at_once = true;
+        (episode.prr, episode.probe) = (None, None);
+        // RFC 5682 §2.1: not when the window had been reduced for what acknowledgments showed
+        episode.frto = (!was_fast).then_some(Frto::FirstSentAgain);
+        if is_first && !was_fast {
+            episode.undo = None;
+        }
+        episode.undo.get_or_insert_default();
+        self.mark_lost_on_timeout(now);
         self.trace.record(|| TraceEvent::Recovery(Some(point)));
         self.record_congestion();
+    }
+
+    /// The first segment is lost, and with SACK, of the others those that had time enough to arrive. What
+    /// the peer has reported stays reported, unless the first segment was among it: then it has been dropped
+    /// (RFC 2018 §8 would forget all reports; Linux forgets as little).
+    // RFC 8985 §6.3; RFC 6675 §5.1 6675-5b
+    fn mark_lost_on_timeout(&mut self, now: Instant) {
+        let (una, nxt) = (self.snd.una, self.snd.nxt);
+        let window = self.reordering_window();
+        let srtt = self.rtt.srtt().unwrap_or_default();
+        let sack = self.sack;
+        let Some(episode) = self.recovery.episode.as_deref_mut() else { return };
+        let due = episode.rack.rtt().unwrap_or(srtt) + window;
+        let undo = &mut episode.undo;
+        let lost_before = self.sent.lost();
+        self.sent.judge(una, None, |record| {
+            let is_lost = record.start == una || !sack || record.sent_at + due <= now;
+            if record.fate != Fate::InFlight || !is_lost {
+                return ControlFlow::Continue(None);
+            }
+            if let Some(undo) = undo.as_mut().filter(|_| record.was_retransmitted()) {
+                undo.no_longer_in_flight(record);
+            }
+            ControlFlow::Continue(Some(Fate::Lost))
+        });
+        episode.scoreboard.lose_all(Range { start: una, end: nxt });
+        episode.scoreboard.settle(&self.sent);
+        let bytes = self.sent.lost() - lost_before;
+        self.trace.record(|| TraceEvent::LossFound { by: LossSign::Timeout, bytes });
+    }
+
+    /// Everything outstanding goes out again, though nothing shows a loss and no window is reduced.
+    pub(crate) fn send_all_again(&mut self) {
+        let range = Range { start: self.snd.una, end: self.snd.nxt };
+        self.sent.judge(range.start, None, |_| ControlFlow::Continue(Some(Fate::Lost)));
+        self.recovery.episode_from(range.start).scoreboard.lose_all(range);
+    }
+
+    /// cwnd: while a loss is repaired, what the repair admits.
+    #[inline]
+    pub(crate) fn congestion_window(&self) -> u32 {
+        match &self.recovery.episode {
+            Some(episode) => {
+                episode.prr.as_ref().map_or_else(|| self.congestion.window_bytes(), Prr::window_bytes)
+            }
+            None => self.congestion.window_bytes(),
+        }
+    }
+
+    /// Something went out, for the first time or again, while an episode lasts.
+    pub(crate) fn note_sent_in_recovery(&mut self, now: Instant, range: Range, sending: Sending) {
+        let Some(episode) = self.recovery.episode.as_deref_mut() else { return };
+        let bytes = range.end.since(range.start);
+        if let Some(prr) = &mut episode.prr {
+            prr.on_sent(bytes);
+        }
+        if sending == Sending::First {
+            return;
+        }
+        episode.retransmit_at_once = false;
+        episode.rack.retransmitted(range, now);
+        if let Some(undo) = &mut episode.undo {
+            undo.retransmitted(bytes, now);
+        }
+        episode.scoreboard.settle(&self.sent);
     }
 }

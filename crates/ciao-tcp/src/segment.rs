@@ -94,6 +94,8 @@ pub enum Transmission {
     TimeoutRetransmission,
     /// The same range again because acknowledgments show that it is lost (RFC 5681 §3.2, RFC 6675).
     FastRetransmission,
+    /// The last range again, because no acknowledgment has come for two round trips (RFC 8985 §7).
+    LossProbe,
     /// An acknowledgment alone.
     Ack,
     /// A new window, offered without being asked.
@@ -114,6 +116,7 @@ impl fmt::Display for Transmission {
             Self::First => "first transmission",
             Self::TimeoutRetransmission => "retransmission after a timeout",
             Self::FastRetransmission => "fast retransmission",
+            Self::LossProbe => "tail loss probe",
             Self::Ack => "acknowledgment",
             Self::WindowUpdate => "window update",
             Self::ChallengeAck => "challenge ACK",

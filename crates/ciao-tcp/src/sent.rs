@@ -2,10 +2,12 @@
 //!
 //! RTT samples, loss recovery and retransmission read these and nothing else; SND.NXT never goes back. A
 //! record that stands for a super-segment is split where an acknowledgment or a retransmission cuts through
-//! it.
+//! it. Nothing here looks at all records but an acknowledgment of all: which of them are worth a look is
+//! known by `recovery`.
 
 use alloc::collections::VecDeque;
-use ciao_wire::{Instant, SeqNum};
+use ciao_wire::{Instant, SackBlock, SeqNum};
+use core::ops::ControlFlow;
 
 /// One transmitted range.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +18,8 @@ pub(crate) struct SentRecord {
     pub(crate) end: SeqNum,
     /// When it was sent last.
     pub(crate) sent_at: Instant,
+    /// The most payload of one of its segments; it begins where a segment does.
+    pub(crate) segment_size: u16,
     /// How often it was sent.
     pub(crate) transmissions: u8,
     /// Where it is.
@@ -25,6 +29,24 @@ pub(crate) struct SentRecord {
 impl SentRecord {
     pub(crate) fn len(&self) -> u32 {
         self.end.since(self.start)
+    }
+
+    /// How many segments of the wire it stands for.
+    pub(crate) fn segments(&self) -> u32 {
+        self.len().div_ceil(u32::from(self.segment_size.max(1)))
+    }
+
+    pub(crate) fn was_retransmitted(&self) -> bool {
+        self.transmissions > 1
+    }
+
+    /// From where to where, counted from the start, it has segments that lie wholly in `block`.
+    fn segments_within(&self, block: SackBlock) -> (u32, u32) {
+        let size = u32::from(self.segment_size.max(1));
+        let skipped = if self.start.before(block.start) { block.start.since(self.start) } else { 0 };
+        let covered =
+            if self.end.after(block.end) { block.end.since(self.start) / size * size } else { self.len() };
+        (skipped.next_multiple_of(size), covered)
     }
 }
 
@@ -71,40 +93,52 @@ impl Sent {
         self.lost
     }
 
-    /// The records in order.
-    pub(crate) fn records(&self) -> impl DoubleEndedIterator<Item = &SentRecord> + '_ {
+    /// All records in order, for those who may take the time.
+    pub(crate) fn records(&self) -> impl Iterator<Item = &SentRecord> + '_ {
         self.records.iter()
     }
 
-    /// Records a range sent for the first time, behind all others.
-    pub(crate) fn push(&mut self, start: SeqNum, len: u32, now: Instant) {
-        debug_assert!(self.records.back().is_none_or(|last| last.end == start), "records have no gaps");
-        self.in_flight += len;
-        let record =
-            SentRecord { start, end: start + len, sent_at: now, transmissions: 1, fate: Fate::InFlight };
-        self.records.push_back(record);
+    /// The records from the one that holds `from` on, in order.
+    pub(crate) fn records_from(&self, from: SeqNum) -> impl Iterator<Item = &SentRecord> + '_ {
+        self.records.range(self.index_of(from)..)
     }
 
-    /// Drops what lies before `una`, and answers the youngest send time of an acknowledged range that was
-    /// sent only once.
-    // RFC 6298 §3 6298-3a, RFC 8961 §4 8961-3: Karn's rule, no sample from what was sent twice
-    pub(crate) fn acknowledge(&mut self, una: SeqNum) -> Option<Instant> {
-        let mut sent_at = None;
+    /// The record that begins at SND.UNA.
+    pub(crate) fn first(&self) -> Option<&SentRecord> {
+        self.records.front()
+    }
+
+    /// The record that ends at SND.NXT.
+    pub(crate) fn last(&self) -> Option<&SentRecord> {
+        self.records.back()
+    }
+
+    /// Records a range sent for the first time, behind all others.
+    pub(crate) fn push(&mut self, start: SeqNum, len: u32, now: Instant, segment_size: u16) {
+        debug_assert!(self.records.back().is_none_or(|last| last.end == start), "records have no gaps");
+        self.in_flight += len;
+        self.records.push_back(SentRecord {
+            start,
+            end: start + len,
+            sent_at: now,
+            segment_size,
+            transmissions: 1,
+            fate: Fate::InFlight,
+        });
+    }
+
+    /// Drops what lies before `una`, and shows each record or part of one that goes.
+    pub(crate) fn acknowledge(&mut self, una: SeqNum, mut gone: impl FnMut(&SentRecord)) {
         while let Some(record) = self.records.front_mut() {
             if record.end.at_or_before(una) {
                 let record = self.records.pop_front().expect("the front was just seen");
                 self.uncount(record.fate, record.len());
-                if record.transmissions == 1 && record.fate == Fate::InFlight {
-                    sent_at = Some(record.sent_at);
-                }
+                gone(&record);
             } else if record.start.before(una) {
-                let gone = una.since(record.start);
+                let part = SentRecord { end: una, ..record.clone() };
                 record.start = una;
-                let fate = record.fate;
-                if record.transmissions == 1 && fate == Fate::InFlight {
-                    sent_at = Some(record.sent_at);
-                }
-                self.uncount(fate, gone);
+                self.uncount(part.fate, part.len());
+                gone(&part);
             } else {
                 break;
             }
@@ -112,90 +146,85 @@ impl Sent {
         if self.records.is_empty() && self.records.capacity() > Self::IDLE_RECORDS {
             self.records = VecDeque::new();
         }
-        sent_at
     }
 
     /// Room for records that an idle connection keeps.
     const IDLE_RECORDS: usize = 4;
 
-    /// Marks what lies from `start` to `end` as selectively acknowledged; answers how many numbers that is
-    /// news of.
-    pub(crate) fn mark_sacked(&mut self, start: SeqNum, end: SeqNum) -> u32 {
-        let mut index = self.records.partition_point(|record| record.end.at_or_before(start));
-        let mut news = 0;
-        while let Some(record) = self.records.get(index) {
-            if record.start.at_or_after(end) {
-                break;
-            }
-            if record.fate == Fate::Sacked {
+    /// Marks the segments that lie wholly in `island` as selectively acknowledged, as far as they touch what
+    /// lies from `start` to `end`, the part of it that is news. Shows each record as it was before.
+    ///
+    /// A block that cuts through a segment of ours says nothing of it: an honest peer has all of it or
+    /// nothing, and another could otherwise make a record of every byte.
+    pub(crate) fn mark_sacked(
+        &mut self,
+        (start, end): (SeqNum, SeqNum),
+        island: SackBlock,
+        mut news: impl FnMut(&SentRecord),
+    ) {
+        let mut index = self.index_of(start);
+        while let Some(record) = self.records.get(index).filter(|record| record.start.before(end)) {
+            let (skipped, covered) = record.segments_within(island);
+            if record.fate == Fate::Sacked || skipped >= covered {
                 index += 1;
                 continue;
             }
-            if record.start.before(start) {
-                self.split(index, start);
+            if covered < record.len() {
+                self.split(index, covered);
+            }
+            if skipped > 0 {
+                self.split(index, skipped);
                 index += 1;
             }
-            if self.records[index].end.after(end) {
-                self.split(index, end);
-            }
-            news += self.records[index].len();
+            news(&self.records[index]);
             self.set_fate(index, Fate::Sacked);
             index += 1;
         }
-        news
     }
 
-    /// Takes the first record that begins before `end` and is in flight, up to `len` numbers of it, for lost.
-    /// Answers how many were marked.
-    pub(crate) fn mark_first_lost(&mut self, len: u32) -> u32 {
-        let Some(first) = self.records.front() else { return 0 };
-        if first.fate != Fate::InFlight {
-            return 0;
-        }
-        if first.len() > len {
-            let at = first.start + len;
-            self.split(0, at);
-        }
-        self.set_fate(0, Fate::Lost);
-        self.records[0].len()
-    }
-
-    /// Takes each record that `is_lost` says so of for lost; answers how many numbers that are.
-    pub(crate) fn mark_lost(&mut self, mut is_lost: impl FnMut(&SentRecord) -> bool) -> u32 {
-        let mut marked = 0;
-        for index in 0..self.records.len() {
-            if self.records[index].fate == Fate::InFlight && is_lost(&self.records[index]) {
-                marked += self.records[index].len();
-                self.set_fate(index, Fate::Lost);
+    /// Gives each record that holds something from `from` on, and begins before `to`, the fate that `judge`
+    /// finds for it, if any, until it breaks off. Answers where that was.
+    pub(crate) fn judge(
+        &mut self,
+        from: SeqNum,
+        to: Option<SeqNum>,
+        mut judge: impl FnMut(&SentRecord) -> ControlFlow<(), Option<Fate>>,
+    ) -> SeqNum {
+        let mut index = self.index_of(from);
+        let mut reached = from;
+        while let Some(record) = self.records.get(index)
+            && to.is_none_or(|to| record.start.before(to))
+        {
+            let (start, end) = (record.start, record.end);
+            match judge(record) {
+                ControlFlow::Continue(Some(fate)) => self.set_fate(index, fate),
+                ControlFlow::Continue(None) => {}
+                ControlFlow::Break(()) => return start,
             }
+            reached = end;
+            index += 1;
         }
-        marked
+        to.unwrap_or(reached).latest(reached)
     }
 
-    /// Forgets all selective acknowledgments and takes everything for lost: the timer ran out.
-    // RFC 2018 §8, RFC 6675 §4 6675-4a: the peer may have dropped what it had acknowledged selectively
-    pub(crate) fn mark_all_lost(&mut self) {
-        for record in &mut self.records {
-            record.fate = Fate::Lost;
+    /// Divides the record that holds `at`, if it lies inside of one.
+    pub(crate) fn divide(&mut self, at: SeqNum) {
+        let index = self.index_of(at);
+        if let Some(record) = self.records.get(index)
+            && record.start.before(at)
+        {
+            let len = at.since(record.start);
+            self.split(index, len);
         }
-        (self.lost, self.in_flight, self.sacked) = (self.outstanding(), 0, 0);
-    }
-
-    /// The first range that is lost and waits to be sent again.
-    pub(crate) fn first_lost(&self) -> Option<&SentRecord> {
-        if self.lost == 0 {
-            return None;
-        }
-        self.records.iter().find(|record| record.fate == Fate::Lost)
     }
 
     /// Records that the range that begins at `start`, `len` numbers of it, was sent again.
     pub(crate) fn retransmitted(&mut self, start: SeqNum, len: u32, now: Instant) {
-        let index = self.records.partition_point(|record| record.end.at_or_before(start));
+        self.divide(start);
+        let index = self.index_of(start);
         let Some(record) = self.records.get(index) else { return };
-        debug_assert!(record.start == start, "what is sent again begins where a record begins");
         if record.len() > len {
-            self.split(index, start + len);
+            self.split(index, len);
         }
         self.set_fate(index, Fate::InFlight);
         let record = &mut self.records[index];
@@ -208,8 +237,15 @@ impl Sent {
         self.in_flight + self.sacked + self.lost
     }
 
-    fn split(&mut self, index: usize, at: SeqNum) {
+    /// The place of the record that holds `number`, or of the first one behind it.
+    fn index_of(&self, number: SeqNum) -> usize {
+        self.records.partition_point(|record| record.end.at_or_before(number))
+    }
+
+    /// Makes two records of one; the first keeps `len` numbers.
+    fn split(&mut self, index: usize, len: u32) {
         let mut back = self.records[index].clone();
+        let at = back.start + len;
         self.records[index].end = at;
         back.start = at;
         self.records.insert(index + 1, back);
@@ -238,60 +274,93 @@ impl Sent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
 
-    const T0: Instant = Instant::ZERO;
-
+    /// Three records of ten numbers, each of two segments.
     fn three_of_ten() -> Sent {
         let mut sent = Sent::new();
         for index in 0..3 {
-            sent.push(SeqNum(index * 10), 10, Instant::from_secs(u64::from(index)));
+            sent.push(SeqNum(index * 10), 10, Instant::from_secs(u64::from(index)), 5);
         }
         sent
     }
 
-    fn layout(sent: &Sent) -> alloc::vec::Vec<(u32, u32, Fate)> {
-        sent.records().map(|record| (record.start.0, record.end.0, record.fate)).collect()
+    fn layout(sent: &Sent) -> Vec<(u32, u32, Fate)> {
+        sent.records.iter().map(|record| (record.start.0, record.end.0, record.fate)).collect()
+    }
+
+    fn gone(sent: &mut Sent, una: u32) -> Vec<(u32, u32)> {
+        let mut gone = Vec::new();
+        sent.acknowledge(SeqNum(una), |record| gone.push((record.start.0, record.end.0)));
+        gone
+    }
+
+    fn sack(sent: &mut Sent, start: u32, end: u32) -> u32 {
+        let mut news = 0;
+        let block = SackBlock { start: SeqNum(start), end: SeqNum(end) };
+        sent.mark_sacked((block.start, block.end), block, |record| news += record.len());
+        news
+    }
+
+    fn lose(sent: &mut Sent, start: u32, end: u32) {
+        sent.judge(SeqNum(start), Some(SeqNum(end)), |_| ControlFlow::Continue(Some(Fate::Lost)));
     }
 
     #[test]
     fn an_acknowledgment_cuts_through_a_record() {
         let mut sent = three_of_ten();
-        assert_eq!(sent.acknowledge(SeqNum(15)), Some(Instant::from_secs(1)));
+        assert_eq!(gone(&mut sent, 15), [(0, 10), (10, 15)]);
         assert_eq!(layout(&sent), [(15, 20, Fate::InFlight), (20, 30, Fate::InFlight)]);
         assert_eq!(sent.in_flight(), 15);
-        assert_eq!(sent.acknowledge(SeqNum(30)), Some(Instant::from_secs(2)));
+        assert_eq!(gone(&mut sent, 30), [(15, 20), (20, 30)]);
         assert_eq!(sent.outstanding(), 0);
     }
 
-    // RFC 6298 §3 6298-3a
     #[test]
-    fn what_was_sent_twice_gives_no_sample() {
+    fn selective_acknowledgments_split_records_where_segments_end() {
         let mut sent = three_of_ten();
-        sent.mark_all_lost();
-        sent.retransmitted(SeqNum(0), 10, Instant::from_secs(9));
-        assert_eq!(sent.acknowledge(SeqNum(10)), None);
-        assert_eq!((sent.in_flight(), sent.lost()), (0, 20));
-    }
-
-    #[test]
-    fn selective_acknowledgments_split_records_at_their_edges() {
-        let mut sent = three_of_ten();
-        assert_eq!(sent.mark_sacked(SeqNum(5), SeqNum(25)), 20);
-        assert_eq!(sent.mark_sacked(SeqNum(0), SeqNum(25)), 5);
-        assert_eq!(sent.mark_sacked(SeqNum(0), SeqNum(25)), 0);
+        assert_eq!(sack(&mut sent, 5, 25), 20);
+        assert_eq!(sack(&mut sent, 0, 25), 5);
+        assert_eq!(sack(&mut sent, 0, 25), 0);
         assert_eq!((sent.sacked(), sent.in_flight()), (25, 5));
         assert_eq!(layout(&sent).last(), Some(&(25, 30, Fate::InFlight)));
     }
 
-    // RFC 6675 §4 6675-4a
     #[test]
-    fn a_timeout_forgets_selective_acknowledgments() {
+    fn a_block_that_cuts_through_a_segment_says_nothing_of_it() {
         let mut sent = three_of_ten();
-        sent.mark_sacked(SeqNum(10), SeqNum(20));
-        sent.mark_all_lost();
-        assert_eq!((sent.lost(), sent.sacked(), sent.in_flight()), (30, 0, 0));
-        sent.retransmitted(SeqNum(0), 4, T0);
-        assert_eq!(sent.first_lost().map(|record| (record.start.0, record.end.0)), Some((4, 10)));
-        assert_eq!((sent.lost(), sent.in_flight()), (26, 4));
+        assert_eq!(sack(&mut sent, 1, 4), 0);
+        assert_eq!(sack(&mut sent, 4, 6), 0);
+        assert_eq!(sack(&mut sent, 8, 17), 5);
+        assert_eq!(
+            layout(&sent),
+            [
+                (0, 10, Fate::InFlight),
+                (10, 15, Fate::Sacked),
+                (15, 20, Fate::InFlight),
+                (20, 30, Fate::InFlight)
+            ]
+        );
+        assert_eq!(sack(&mut sent, 27, 30), 0);
+        assert_eq!(sack(&mut sent, 25, 30), 5);
+    }
+
+    // RFC 6675 §4 6675-4b
+    #[test]
+    fn what_is_sent_again_is_in_flight_again() {
+        let mut sent = three_of_ten();
+        lose(&mut sent, 0, 30);
+        assert_eq!((sent.lost(), sent.in_flight()), (30, 0));
+        sent.retransmitted(SeqNum(0), 4, Instant::ZERO);
+        sent.retransmitted(SeqNum(25), 5, Instant::ZERO);
+        assert_eq!((sent.lost(), sent.in_flight()), (21, 9));
+        let again: Vec<_> = sent.records.iter().map(SentRecord::was_retransmitted).collect();
+        assert_eq!(again, [true, false, false, false, true]);
+        assert_eq!(sent.records_from(SeqNum(4)).next().map(|record| record.end.0), Some(10));
+    }
+
+    #[test]
+    fn a_record_is_small() {
+        assert!(size_of::<SentRecord>() <= 24);
     }
 }

@@ -16,6 +16,8 @@ impl Connection {
             self.trace.record(|| TraceEvent::TimerFired(timer));
             match timer {
                 Timer::Retransmit => self.retransmit_timer_fired(now),
+                Timer::LossProbe => self.probe_timer_fired(now),
+                Timer::Reorder => self.reordering_timer_fired(now),
                 Timer::Persist => self.persist_timer_fired(now),
                 Timer::DelayedAck => self.owed.acknowledge_now(),
                 Timer::KeepAlive => self.keep_alive_timer_fired(now),
@@ -40,7 +42,7 @@ impl Connection {
             // sending
             self.owed.window_probe = true;
         } else {
-            self.enter_timeout_recovery();
+            self.enter_timeout_recovery(now);
         }
         self.restart_retransmit_timer(now);
         // RFC 9293 §3.8.3 SHLD-9, SHLD-10
@@ -64,10 +66,17 @@ impl Connection {
         self.end(Cause::OrphanExpired, Some(ConnectionError::TimedOut { state }));
     }
 
-    /// The retransmission timer begins anew, one RTO from now.
+    /// The retransmission timer begins anew, one RTO from now, or a loss probe comes before it.
+    // RFC 8985 §7.2 8985-7a: never later than the retransmission timer would
+    //
+    // New data behind what is outstanding does not put the probe off, though it might: what it probes for is
+    // older.
     pub(crate) fn restart_retransmit_timer(&mut self, now: Instant) {
-        let at = now + self.rtt.rto(&self.config);
-        self.set_timer(Timer::Retransmit, at);
+        let rto = self.rtt.rto(&self.config);
+        match self.probe_timeout() {
+            Some(probe_timeout) => self.set_timer(Timer::LossProbe, now + probe_timeout.min(rto)),
+            None => self.set_timer(Timer::Retransmit, now + rto),
+        }
     }
 
     /// The time that may pass without progress begins anew.

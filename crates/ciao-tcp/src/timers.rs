@@ -11,6 +11,10 @@ use core::fmt;
 pub enum Timer {
     /// Retransmission timeout (RFC 6298).
     Retransmit,
+    /// Tail loss probe (RFC 8985 §7).
+    LossProbe,
+    /// The reordering window of RACK (RFC 8985 §6.2).
+    Reorder,
     /// Zero-window probe, and the override of the silly-window rule (RFC 9293 §3.8.6).
     Persist,
     /// Delayed acknowledgment (RFC 9293 §3.8.6.3).
@@ -27,8 +31,10 @@ pub enum Timer {
 
 impl Timer {
     /// All timers, in the order of the table; of two that are due at once, the former fires first.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Retransmit,
+        Self::LossProbe,
+        Self::Reorder,
         Self::Persist,
         Self::DelayedAck,
         Self::KeepAlive,
@@ -42,6 +48,8 @@ impl Timer {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Retransmit => "retransmission timeout",
+            Self::LossProbe => "loss probe",
+            Self::Reorder => "reordering",
             Self::Persist => "persist",
             Self::DelayedAck => "delayed ACK",
             Self::KeepAlive => "keep-alive",
@@ -67,26 +75,37 @@ pub struct Wakeup {
     pub timer: Timer,
 }
 
-/// One deadline for each [`Timer`].
+/// Deadlines that a connection has. Retransmission timeout, loss probe and reordering window share one: each
+/// of them is set instead of the others.
+const SLOTS: usize = Timer::ALL.len() - 2;
+
+/// One deadline for each [`Timer`], but for those that exclude each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Timers {
-    deadlines: [Instant; Timer::ALL.len()],
+    deadlines: [Instant; SLOTS],
     /// None of them is earlier. Timers are put off far more often than they fire, so it is made exact only
     /// when one may be due.
     earliest: Instant,
+    /// Which of its three timers the first deadline belongs to.
+    first: Timer,
 }
 
 impl Timers {
     /// None is set.
     pub(crate) const fn new() -> Self {
-        Self { deadlines: [Instant::NEVER; Timer::ALL.len()], earliest: Instant::NEVER }
+        Self { deadlines: [Instant::NEVER; SLOTS], earliest: Instant::NEVER, first: Timer::Retransmit }
+    }
+
+    const fn slot(timer: Timer) -> usize {
+        (timer as usize).saturating_sub(Timer::Reorder as usize)
     }
 
     /// The deadline of `timer`, if it is set.
     #[inline]
     pub(crate) fn deadline(&self, timer: Timer) -> Option<Instant> {
-        let at = self.deadlines[timer as usize];
-        (at != Instant::NEVER).then_some(at)
+        let slot = Self::slot(timer);
+        let at = self.deadlines[slot];
+        (at != Instant::NEVER && (slot > 0 || timer == self.first)).then_some(at)
     }
 
     /// True when `timer` is set.
@@ -98,14 +117,18 @@ impl Timers {
     /// Sets `timer` to fire at `at`, instead of whenever it was set for.
     #[inline]
     pub(crate) fn set(&mut self, timer: Timer, at: Instant) {
-        self.deadlines[timer as usize] = at;
+        let slot = Self::slot(timer);
+        self.deadlines[slot] = at;
         self.earliest = self.earliest.min(at);
+        if slot == 0 {
+            self.first = timer;
+        }
     }
 
-    /// Stops `timer`.
+    /// Stops `timer`, and those that it excludes.
     #[inline]
     pub(crate) fn clear(&mut self, timer: Timer) {
-        self.deadlines[timer as usize] = Instant::NEVER;
+        self.deadlines[Self::slot(timer)] = Instant::NEVER;
     }
 
     /// Stops all of them.
@@ -122,7 +145,8 @@ impl Timers {
     /// The earliest deadline.
     pub(crate) fn next(&self) -> Option<Wakeup> {
         let (index, &at) = self.deadlines.iter().enumerate().min_by_key(|(_, at)| **at)?;
-        (at != Instant::NEVER).then_some(Wakeup { at, timer: Timer::ALL[index] })
+        let timer = if index == 0 { self.first } else { Timer::ALL[index + Timer::Reorder as usize] };
+        (at != Instant::NEVER).then_some(Wakeup { at, timer })
     }
 
     /// Stops and answers the earliest timer that is due at `now`.
@@ -147,6 +171,22 @@ mod tests {
         for (index, timer) in Timer::ALL.into_iter().enumerate() {
             assert_eq!(timer as usize, index);
         }
+    }
+
+    #[test]
+    fn of_three_timers_one_is_set() {
+        let mut timers = Timers::new();
+        let (soon, late) = (Instant::from_secs(1), Instant::from_secs(3));
+        timers.set(Timer::Retransmit, late);
+        timers.set(Timer::LossProbe, soon);
+        assert_eq!((timers.deadline(Timer::Retransmit), timers.is_set(Timer::LossProbe)), (None, true));
+        assert_eq!(timers.take_due(late), Some(Timer::LossProbe));
+        timers.set(Timer::Persist, late);
+        timers.set(Timer::Reorder, soon);
+        assert_eq!(timers.next(), Some(Wakeup { at: soon, timer: Timer::Reorder }));
+        timers.clear(Timer::Retransmit);
+        assert_eq!(timers.take_due(late), Some(Timer::Persist));
+        assert_eq!(timers.take_due(late), None);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::{ConnectionError, DropReason, TcpInfo};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use ciao_wire::{Instant, SeqNum};
+use core::fmt;
 use core::panic::Location;
 use core::time::Duration;
 
@@ -79,10 +80,70 @@ pub enum TraceEvent {
     /// What there is to know of the connection: after each change of the state, at both ends of a recovery,
     /// and when asked for.
     Info(Box<TcpInfo>),
+    /// Something is taken for lost.
+    LossFound {
+        /// What showed it.
+        by: LossSign,
+        /// How much; zero when it has been repaired already.
+        bytes: u32,
+    },
+    /// Nothing was lost after all: the last reduction of the window is taken back.
+    Undone(UndoCause),
     /// The application called.
     Called(Call),
     /// The connection ended.
     Ended(Option<ConnectionError>),
+}
+
+/// What shows that something is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LossSign {
+    /// Duplicate acknowledgments, or a partial one after them (RFC 5681 §3.2, RFC 6582).
+    DuplicateAcks,
+    /// What was sent later has arrived (RACK, RFC 8985 §6).
+    Rack,
+    /// What was sent later has arrived, and the time for reordering is over.
+    ReorderTimer,
+    /// A probe has repaired it (RFC 8985 §7.4.2).
+    Probe,
+    /// The retransmission timer ran out (RFC 6298).
+    Timeout,
+    /// The peer has dropped what it had acknowledged selectively (RFC 2018 §8).
+    Reneging,
+}
+
+impl fmt::Display for LossSign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::DuplicateAcks => "duplicate ACKs",
+            Self::Rack => "RACK: what was sent later has arrived",
+            Self::ReorderTimer => "RACK: it did not arrive within the reordering window",
+            Self::Probe => "the tail loss probe repaired it",
+            Self::Timeout => "retransmission timeout",
+            Self::Reneging => "the peer took its SACK back",
+        })
+    }
+}
+
+/// What shows that nothing was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UndoCause {
+    /// The echoed timestamp is of the first transmission (Eifel, RFC 3522).
+    Timestamps,
+    /// All that was sent again came twice (D-SACK, RFC 2883).
+    Duplicates,
+    /// Something sent before the timeout, and never again, was acknowledged (F-RTO, RFC 5682).
+    ForwardProgress,
+}
+
+impl fmt::Display for UndoCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Timestamps => "the timestamp echoed is of the first transmission",
+            Self::Duplicates => "all that was sent again came twice",
+            Self::ForwardProgress => "what was sent before the timeout arrives",
+        })
+    }
 }
 
 /// A call of the application.

@@ -43,6 +43,8 @@ pub(crate) struct Owed {
     pub(crate) window_update: bool,
     /// A window probe.
     pub(crate) window_probe: bool,
+    /// A tail loss probe.
+    pub(crate) loss_probe: bool,
     /// A keep-alive probe.
     pub(crate) keep_alive: bool,
     /// Data that the silly-window rule has held back long enough.
@@ -83,6 +85,7 @@ impl Owed {
             challenge_ack: false,
             window_update: false,
             window_probe: false,
+            loss_probe: false,
             keep_alive: false,
             held_data: false,
             writable: false,
@@ -100,6 +103,7 @@ impl Owed {
         self.syn = false;
         self.acknowledged();
         self.window_probe = false;
+        self.loss_probe = false;
         self.keep_alive = false;
     }
 
@@ -256,7 +260,7 @@ impl Connection {
     /// The congestion window counts as used when not one more segment would fit, whether there was one or
     /// not.
     fn what_limits(&self, reason: WaitReason) -> Limit {
-        let is_full = || self.pipe() + u32::from(self.effective_mss()) > self.congestion.window_bytes();
+        let is_full = || self.pipe() + u32::from(self.effective_mss()) > self.congestion_window();
         match reason {
             WaitReason::CongestionWindow { .. } => Limit::CongestionWindow,
             WaitReason::Acknowledgment { .. } | WaitReason::Nagle { .. } if is_full() => {
@@ -280,6 +284,7 @@ impl Connection {
             || owed.challenge_ack
             || owed.window_update
             || owed.window_probe
+            || owed.loss_probe
             || owed.keep_alive
             || owed.reset.is_some()
     }
@@ -327,6 +332,12 @@ impl Connection {
 
     /// What was lost comes first, then what was never sent, then the FIN.
     fn decide_data(&self) -> Result<Plan, WaitReason> {
+        if self.owed.loss_probe {
+            return Ok(self.decide_probe());
+        }
+        if let Some(plan) = self.decide_frto() {
+            return Ok(plan);
+        }
         if let Some(plan) = self.decide_retransmission()? {
             return Ok(plan);
         }

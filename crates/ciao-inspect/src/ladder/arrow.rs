@@ -41,6 +41,7 @@ impl Sheet<'_> {
         let mark = match segment.transmission {
             Some(Transmission::TimeoutRetransmission) => "again (timeout)",
             Some(Transmission::FastRetransmission) => "again (fast)",
+            Some(Transmission::LossProbe) => "again (probe)",
             Some(Transmission::WindowUpdate) => "window update",
             Some(Transmission::ChallengeAck) => "challenge",
             Some(Transmission::WindowProbe) => "window probe",

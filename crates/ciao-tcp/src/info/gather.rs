@@ -65,7 +65,7 @@ impl Connection {
                 u32::MAX => TcpInfo::INFINITE_SSTHRESH,
                 bytes => bytes / mss,
             },
-            snd_cwnd: self.congestion.window_bytes() / mss,
+            snd_cwnd: self.congestion_window() / mss,
             reordering: REORDERING_UNKNOWN,
             rcv_rtt: self.right_sizing.rtt(),
             rcv_space: self.right_sizing.space(),
@@ -114,7 +114,7 @@ impl Connection {
         match self.recovery.phase {
             Phase::Fast { .. } => CaState::Recovery,
             Phase::Timeout { .. } => CaState::Loss,
-            Phase::Open if self.recovery.duplicate_acks > 0 || self.sent.sacked() > 0 => CaState::Disorder,
+            Phase::Open if self.duplicate_bytes() > 0 || self.sent.sacked() > 0 => CaState::Disorder,
             Phase::Open => CaState::Open,
         }
     }

@@ -3,9 +3,11 @@
 use crate::connection::{Connection, Owner, Raise};
 use crate::counters::Held;
 use crate::error::DropReason;
+use crate::recovery::AckReport;
 use crate::segment::Segment;
 use crate::segment_arrives::Verdict;
 use crate::segment_arrives::closed::Reset;
+use crate::sent::{Fate, SentRecord};
 use crate::state::{Cause, TcpState};
 use crate::timers::Timer;
 use crate::trace::TraceEvent;
@@ -25,7 +27,7 @@ impl Connection {
                 self.owed.reset = Reset::in_answer_to(segment);
                 return self.dropped(DropReason::UnacceptableAck);
             }
-            self.acknowledge_up_to(now, self.snd.iss + 1);
+            self.acknowledge_up_to(now, self.snd.iss + 1, None);
             self.take_window(segment);
             self.enter(Cause::SynAcknowledged);
             self.established(now);
@@ -51,28 +53,38 @@ impl Connection {
     fn take_acknowledgment(&mut self, now: Instant, segment: &Segment) {
         let ack = segment.header.ack;
         let before = self.progress_so_far();
-        let sacked = self.take_sack_blocks(segment);
+        let mut report = self.begin_report(now, segment);
         let mut rtt = None;
         let window_before = self.snd.wnd;
         let may_update_window = self.window_is_newer(segment);
         if ack.after(self.snd.una) {
-            rtt = self.acknowledge_up_to(now, ack);
-            self.recover_on_progress(ack);
+            rtt = self.acknowledge_up_to(now, ack, report.as_mut());
         } else if ack == self.snd.una {
             let window_moved = may_update_window && self.scaled_window(segment) != window_before;
-            self.take_duplicate_ack(segment, window_moved);
+            if self.outstanding() > 0 {
+                let report = report.get_or_insert_with(|| self.report(now, segment));
+                self.take_duplicate_ack(segment, window_moved, report);
+            }
         }
         if may_update_window {
             self.take_window(segment);
         }
-        self.detect_losses(sacked);
+        if let Some(report) = &report {
+            rtt = rtt.or_else(|| self.sample_selective_round_trip(report));
+            self.recover(now, segment, report);
+        }
         self.inform_congestion_control(now, &before, rtt);
         self.own_fin_acknowledged(now);
         self.consider_writable();
     }
 
     /// Moves SND.UNA: frees the buffer, measures the round trip, which it answers, and restarts the timers.
-    pub(crate) fn acknowledge_up_to(&mut self, now: Instant, ack: SeqNum) -> Option<Duration> {
+    pub(crate) fn acknowledge_up_to(
+        &mut self,
+        now: Instant,
+        ack: SeqNum,
+        report: Option<&mut AckReport>,
+    ) -> Option<Duration> {
         let buffer_start = self.send_buffer_start();
         let data = ack.earliest(self.send_buffer_end());
         if data.after(buffer_start) {
@@ -81,7 +93,24 @@ impl Connection {
         if self.fin == Fin::Sent && ack == self.snd.nxt {
             self.fin = Fin::Acknowledged;
         }
-        let sent_at = self.sent.acknowledge(ack);
+        // RFC 6298 §3 6298-3a, RFC 8961 §4 8961-3: Karn's rule, no sample from what was sent twice
+        let mut sent_at = None;
+        let mut note = |record: &SentRecord| {
+            if !record.was_retransmitted() && record.fate == Fate::InFlight {
+                sent_at = Some(record.sent_at);
+            }
+        };
+        match (report, self.recovery.episode.as_deref_mut()) {
+            (Some(report), Some(episode)) => {
+                report.advanced = true;
+                report.acked_bytes = ack.since(self.snd.una);
+                self.sent.acknowledge(ack, |record| {
+                    note(record);
+                    report.acknowledged(record, episode);
+                });
+            }
+            _ => self.sent.acknowledge(ack, note),
+        }
         self.snd.una = ack;
         let rtt = sent_at.map(|sent_at| now.since(sent_at));
         if let Some(rtt) = rtt {
@@ -89,6 +118,13 @@ impl Connection {
         }
         self.progress(now);
         rtt
+    }
+
+    /// While a gap holds SND.UNA back, what is reported beyond it measures the round trip as well.
+    fn sample_selective_round_trip(&mut self, report: &AckReport) -> Option<Duration> {
+        let rtt = report.newest_sacked_round_trip()?;
+        self.sample_round_trip(rtt);
+        Some(rtt)
     }
 
     // RFC 6298 §3 6298-3b: each acknowledgment of a range sent once gives a sample. RFC 7323 §4.1 7323-4b:

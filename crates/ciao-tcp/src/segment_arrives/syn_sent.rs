@@ -41,7 +41,7 @@ impl Connection {
             self.owed.syn = true;
             return Ok(());
         }
-        self.acknowledge_up_to(now, ack);
+        self.acknowledge_up_to(now, ack, None);
         if self.seldom.is_some() {
             self.fast_open_answered(segment);
             segment

@@ -9,28 +9,27 @@ impl Connection {
     /// Bytes that the congestion window still admits.
     // RFC 5681 §3.1 5681-3a
     fn congestion_room(&self) -> u32 {
-        self.congestion.window_bytes().saturating_sub(self.pipe())
+        self.congestion_window().saturating_sub(self.pipe())
     }
 
     /// Bytes taken to be on their way. Without SACK each duplicate acknowledgment stands for one segment that
     /// left.
     // RFC 6675 §4 6675-4b; RFC 5681 §3.2 5681-3h, 5681-3i: never more than is in flight; RFC 3042 §2 3042-1
     pub(crate) fn pipe(&self) -> u32 {
-        let left = u32::from(self.recovery.duplicate_acks) * u32::from(self.effective_mss());
         let in_flight = self.sent.in_flight();
-        if self.sack { in_flight } else { in_flight.saturating_sub(left) }
+        if self.sack { in_flight } else { in_flight.saturating_sub(self.duplicate_bytes()) }
     }
 
     /// Bytes from SND.NXT to the right edge of the peer's window; none when it has shrunk.
     // RFC 9293 §3.8.6 MUST-34, SHLD-15
-    fn usable_window(&self) -> u32 {
+    pub(crate) fn usable_window(&self) -> u32 {
         let edge = self.snd.una + self.snd.wnd;
         if edge.after(self.snd.nxt) { edge.since(self.snd.nxt) } else { 0 }
     }
 
     fn congestion_window_full(&self) -> WaitReason {
         WaitReason::CongestionWindow {
-            cwnd_bytes: self.congestion.window_bytes(),
+            cwnd_bytes: self.congestion_window(),
             flight_bytes: self.sent.in_flight(),
         }
     }
@@ -38,7 +37,12 @@ impl Connection {
     /// What was lost and may be sent again.
     // RFC 9293 §3.8.6 SHLD-16, MAY-7: only what lies inside the peer's window
     pub(crate) fn decide_retransmission(&self) -> Result<Option<Plan>, WaitReason> {
-        let Some(lost) = self.sent.first_lost() else { return Ok(None) };
+        if self.sent.lost() == 0 {
+            return Ok(None);
+        }
+        let Some(episode) = self.recovery.episode.as_deref() else { return Ok(None) };
+        let next = episode.scoreboard.next_lost().and_then(|start| self.sent.records_from(start).next());
+        let Some(lost) = next else { return Ok(None) };
         let edge = self.snd.una + self.snd.wnd;
         if !lost.start.before(edge) {
             return Err(WaitReason::PeerWindow { window_bytes: self.snd.wnd, held_bytes: self.sent.lost() });
@@ -50,7 +54,7 @@ impl Connection {
             wanted
         } else if room >= mss {
             room - room % mss
-        } else if self.recovery.retransmit_at_once {
+        } else if episode.retransmit_at_once {
             // RFC 5681 §3.2, RFC 6675 §5: the first one goes out whatever the pipe holds
             wanted.min(mss)
         } else {

@@ -3,6 +3,8 @@
 
 use crate::connection::Connection;
 use crate::counters::{Held, Moment};
+use crate::recovery::rack::Sending;
+use crate::recovery::scoreboard::Range;
 use crate::segment::{SegmentOut, Transmission};
 use crate::state::TcpState;
 use crate::timers::Timer;
@@ -23,10 +25,18 @@ impl Connection {
     /// Builds the segment that was decided on, and notes that it is sent.
     #[inline]
     pub(crate) fn carry_out(&mut self, now: Instant, plan: Plan) -> SegmentOut {
+        let is_probe = self.owed.loss_probe;
+        if is_probe {
+            self.note_probe(plan);
+        }
         match plan {
             Plan::NewData { len, fin } => self.build_new_data(now, len, fin),
             Plan::Ack(transmission) => self.build_ack(now, transmission),
-            Plan::Retransmit { start, len } => self.build_retransmission(now, start, len),
+            Plan::Retransmit { start, len } => {
+                let transmission =
+                    if is_probe { Transmission::LossProbe } else { self.recovery.transmission() };
+                self.build_retransmission(now, Range { start, end: start + len }, transmission)
+            }
             Plan::Probe(transmission) => self.build_probe(now, transmission),
             Plan::Syn => self.build_syn(now),
             Plan::Reset(reset) => {
@@ -135,12 +145,16 @@ impl Connection {
     fn build_syn(&mut self, now: Instant) -> SegmentOut {
         let answers = self.state == TcpState::SynReceived;
         let transmission = if self.outstanding() == 0 {
-            self.sent.push(self.snd.iss, 1, now);
+            self.sent.push(self.snd.iss, 1, now, 1);
             self.snd.nxt = self.snd.iss + 1;
             Transmission::First
         } else {
-            self.sent.mark_all_lost();
+            if self.outstanding() > 1 {
+                // The data that the first SYN carried comes later.
+                self.send_all_again();
+            }
             self.sent.retransmitted(self.snd.iss, 1, now);
+            self.settle_recovery();
             self.counters.retransmitted(1, 0);
             self.recovery.syn_retransmissions = self.recovery.syn_retransmissions.saturating_add(1);
             Transmission::TimeoutRetransmission
@@ -188,15 +202,17 @@ impl Connection {
         let unsent = self.unsent();
         let offset = self.snd.nxt.since(self.send_buffer_start());
         let starts_idle = self.outstanding() == 0;
-        self.sent.push(self.snd.nxt, len + u32::from(fin), now);
+        let seq = self.snd.nxt;
+        let end = seq + len + u32::from(fin);
+        self.sent.push(seq, len + u32::from(fin), now, self.effective_mss());
         if fin {
             self.fin = Fin::Sent;
         }
         self.owed.held_data = false;
         self.counters.bytes_sent += u64::from(len);
-        let seq = self.snd.nxt;
-        self.snd.nxt += len + u32::from(fin);
+        self.snd.nxt = end;
         self.recovery.data_sent_at = now;
+        self.note_sent_in_recovery(now, Range { start: seq, end }, Sending::First);
         if starts_idle {
             self.restart_retransmit_timer(now);
             self.restart_user_timeout(now);
@@ -217,17 +233,19 @@ impl Connection {
 
     // RFC 9293 §3.8.1, RFC 6864 §4: a retransmission is a new segment with the old numbers and today's
     // acknowledgment
-    fn build_retransmission(&mut self, now: Instant, start: SeqNum, len: u32) -> SegmentOut {
-        self.recovery.retransmit_at_once = false;
+    fn build_retransmission(&mut self, now: Instant, range: Range, transmission: Transmission) -> SegmentOut {
+        let Range { start, end } = range;
+        let len = end.since(start);
         self.sent.retransmitted(start, len, now);
-        let end = start + len;
+        self.note_sent_in_recovery(now, range, Sending::Again);
         let fin = self.fin == Fin::Sent && end == self.snd.nxt;
         let data = len - u32::from(fin);
         self.counters.retransmitted(len.div_ceil(self.full_segment_bytes()), data);
         let offset = start.since(self.send_buffer_start());
-        let transmission = self.recovery.transmission();
         self.recovery.data_sent_at = now;
-        self.restart_retransmit_timer(now);
+        if !self.timers.is_set(Timer::Reorder) {
+            self.restart_retransmit_timer(now);
+        }
         // The last bytes sent had PSH; what is held behind them does not take it away.
         let reaches_the_end = start + data == self.send_buffer_end().earliest(self.snd.nxt);
         let body =

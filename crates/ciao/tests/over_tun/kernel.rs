@@ -10,20 +10,20 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-const KERNEL: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 9, 0, 1));
-const OURS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 9, 0, 2));
-const KERNEL_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd09, 0, 0, 0, 0, 0, 0, 1));
-const OURS_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd09, 0, 0, 0, 0, 0, 0, 2));
+pub(crate) const KERNEL: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 9, 0, 1));
+pub(crate) const OURS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 9, 0, 2));
+pub(crate) const KERNEL_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd09, 0, 0, 0, 0, 0, 0, 1));
+pub(crate) const OURS_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd09, 0, 0, 0, 0, 0, 0, 2));
 
 /// Set in the process that has its own namespace.
 const INSIDE: &str = "CIAO_TEST_INSIDE_NAMESPACE";
 /// Bytes that go each way.
 const TRANSFER_BYTES: usize = 10 << 20;
 /// Only a failing test waits so long.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs `test`, which is called `name`, in a namespace of its own, or says why it cannot.
-fn in_own_namespace(name: &str, test: impl FnOnce()) {
+pub(crate) fn in_own_namespace(name: &str, test: impl FnOnce()) {
     if std::env::var_os(INSIDE).is_some() {
         return test();
     }
@@ -45,7 +45,7 @@ fn in_own_namespace(name: &str, test: impl FnOnce()) {
 
 /// A stack behind a TUN device of this namespace, with its driver running. `None`, with a word, when there
 /// is no device.
-fn stack(offload: TunOffload) -> Option<Stack> {
+pub(crate) fn stack(offload: TunOffload) -> Option<Stack> {
     let addresses = vec![(KERNEL, 24), (KERNEL_V6, 64)];
     let tun = match Tun::open(&TunConfig { addresses, offload, ..TunConfig::new("ciao-test") }) {
         Ok(tun) => tun,
@@ -60,12 +60,12 @@ fn stack(offload: TunOffload) -> Option<Stack> {
     Some(stack)
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
 /// Bytes that differ from place to place and from one `salt` to another.
-fn pattern(salt: u32) -> Vec<u8> {
+pub(crate) fn pattern(salt: u32) -> Vec<u8> {
     let mut state = salt;
     let next = |_| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -75,7 +75,7 @@ fn pattern(salt: u32) -> Vec<u8> {
 }
 
 /// The kernel's end: sends one pattern while it receives another one to its end.
-fn kernel_exchange(stream: TcpStream, salt: u32) -> JoinHandle<Vec<u8>> {
+pub(crate) fn kernel_exchange(stream: TcpStream, salt: u32) -> JoinHandle<Vec<u8>> {
     thread::spawn(move || {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut writing = stream.try_clone().unwrap();
@@ -91,7 +91,7 @@ fn kernel_exchange(stream: TcpStream, salt: u32) -> JoinHandle<Vec<u8>> {
 }
 
 /// Our end of the same.
-async fn our_exchange(stream: ciao::TcpStream, salt: u32) -> Vec<u8> {
+pub(crate) async fn our_exchange(stream: ciao::TcpStream, salt: u32) -> Vec<u8> {
     let (mut read, mut write) = stream.into_split();
     let writer = tokio::spawn(async move {
         write.write_all(&pattern(salt)).await.unwrap();

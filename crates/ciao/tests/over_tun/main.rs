@@ -2,3 +2,5 @@
 
 #[cfg(test)]
 mod kernel;
+#[cfg(test)]
+mod openings;

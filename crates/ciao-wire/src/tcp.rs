@@ -234,7 +234,9 @@ mod tests {
             for (start, end) in blocks {
                 sack.push(SackBlock { start: SeqNum(start), end: SeqNum(end) });
             }
-            TcpOptions { mss, window_scale, sack_permitted, timestamps, sack, user_timeout, fast_open, unknown: 0 }
+            TcpOptions {
+                mss, window_scale, sack_permitted, timestamps, sack, user_timeout, fast_open, unknown: 0,
+            }
         }
     }
 

@@ -95,7 +95,7 @@ impl FastOpenCookie {
     ///
     /// # Errors
     /// When there are fewer than 4 or more than 16 of them, or the number is odd.
-    // RFC 7413 §4.1.1: of other lengths the option is ignored
+    // RFC 7413 §4.1.1 7413-4c: of other lengths the option is ignored
     pub fn new(bytes: &[u8]) -> Result<Self, ParseError> {
         match u8::try_from(bytes.len()) {
             Ok(len @ (0 | 4 | 6 | 8 | 10 | 12 | 14 | 16)) => {

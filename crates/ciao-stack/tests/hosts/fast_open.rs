@@ -26,7 +26,7 @@ fn connect(pair: &mut Pair, address: &str, data: &[u8]) -> SocketId {
 }
 
 /// Lets A get a cookie, and closes that connection.
-fn get_cookie(pair: &mut Pair, address: &str, listener: ListenerId) {
+fn obtain_cookie(pair: &mut Pair, address: &str, listener: ListenerId) {
     let client = connect(pair, address, b"first");
     pair.flow();
     let server = pair.b.host.tcp_accept(listener).expect("the handshake is complete");
@@ -44,7 +44,7 @@ fn the_second_request_is_answered_within_one_round_trip() {
         let mut pair = Pair::new();
         pair.delay = Duration::from_millis(10);
         let listener = listen(&mut pair, address, 16);
-        get_cookie(&mut pair, address, listener);
+        obtain_cookie(&mut pair, address, listener);
         let start = pair.now;
         let client = connect(&mut pair, address, b"request");
         let syn = pair.a.drain(pair.now);
@@ -94,7 +94,7 @@ fn from_port(syn: &Packet, port: u16) -> Packet {
 fn a_flood_with_a_good_cookie_opens_as_many_as_may_be_and_callers_get_in() {
     let mut pair = Pair::new();
     let listener = listen(&mut pair, B4, 16);
-    get_cookie(&mut pair, B4, listener);
+    obtain_cookie(&mut pair, B4, listener);
     connect(&mut pair, B4, b"flood");
     let syn = pair.a.drain(pair.now).remove(0);
     for port in 1..=20_000 {
@@ -126,7 +126,7 @@ fn a_flood_with_a_good_cookie_opens_as_many_as_may_be_and_callers_get_in() {
 fn complete_handshakes_make_room_for_others() {
     let mut pair = Pair::new();
     let listener = listen(&mut pair, B4, 1);
-    get_cookie(&mut pair, B4, listener);
+    obtain_cookie(&mut pair, B4, listener);
     for n in 1..=50_u8 {
         let client = connect(&mut pair, B4, &[n]);
         pair.flow();
@@ -147,7 +147,7 @@ fn complete_handshakes_make_room_for_others() {
 fn a_cookie_is_for_one_address() {
     let mut pair = Pair::new();
     let listener = listen(&mut pair, B4, 16);
-    get_cookie(&mut pair, B4, listener);
+    obtain_cookie(&mut pair, B4, listener);
     connect(&mut pair, B4, b"data");
     let mut syn = pair.a.drain(pair.now).remove(0);
     syn.checksum = Checksum::Valid;
@@ -167,7 +167,7 @@ fn a_cookie_is_for_one_address() {
 fn an_early_connection_that_nobody_accepts_is_reset() {
     let mut pair = Pair::new();
     let listener = listen(&mut pair, B4, 16);
-    get_cookie(&mut pair, B4, listener);
+    obtain_cookie(&mut pair, B4, listener);
     let client = connect(&mut pair, B4, b"data");
     pair.flow();
     pair.run_for(Duration::from_secs(76));
@@ -192,7 +192,7 @@ fn a_listener_that_answers_with_syn_cookies_still_takes_fast_ones() {
     let mut pair = Pair::new();
     let request = ListenRequest { fast_open: 16, ..ListenRequest::at(at(B4, 80)) };
     let listener = pair.b.host.tcp_listen(request).expect("the port is free");
-    get_cookie(&mut pair, B4, listener);
+    obtain_cookie(&mut pair, B4, listener);
     pair.b.host.tcp_close_listener(pair.now, listener);
     let listener = pair.b.host.tcp_listen(ListenRequest { syn_cookies: SynCookies::Always, ..request });
     let listener = listener.expect("the port is free");
@@ -207,7 +207,7 @@ fn a_listener_that_answers_with_syn_cookies_still_takes_fast_ones() {
 fn a_fast_syn_may_take_over_a_connection_in_time_wait() {
     let mut pair = Pair::new();
     let listener = listen(&mut pair, B4, 16);
-    get_cookie(&mut pair, B4, listener);
+    obtain_cookie(&mut pair, B4, listener);
     let local = Some(at(A4, 5000));
     let request = ConnectRequest { local, fast_open: FastOpen::On, ..ConnectRequest::to(at(B4, 80)) };
     let open = |pair: &mut Pair| {

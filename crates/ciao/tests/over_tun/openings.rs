@@ -69,8 +69,8 @@ fn we_bring_the_kernels_cookie_back() {
     });
 }
 
-/// Sends `data` in the SYN as soon as the kernel has given us a cookie; answers how often the kernel says that it
-/// has taken some.
+/// Sends `data` in the SYN as soon as the kernel has given us a cookie; answers how often the kernel says
+/// that it has taken some.
 async fn we_open_fast(stack: Stack, kernel: IpAddr) {
     // Client, server, and every listener without asking for it.
     sysctl("tcp_fastopen", "1027");

@@ -44,20 +44,43 @@ pub struct Arguments {
     #[arg(long, value_enum)]
     algorithm: Vec<Algorithm>,
     /// Megabytes (10^6) of a transfer.
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = MEGABYTES)]
     megabytes: u64,
     /// What chance is drawn from in the first round; one more in each round.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = SEED)]
     seed: u64,
     /// Rounds of each row; the median counts.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = ROUNDS)]
     rounds: u64,
     /// In real time, a transfer ends after so many seconds; what has arrived by then counts.
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value_t = SECONDS)]
     seconds: u64,
     /// Write the sender's window and flight every so many milliseconds.
     #[arg(long)]
     trace: Option<u64>,
+}
+
+const MEGABYTES: u64 = 100;
+const SEED: u64 = 1;
+const ROUNDS: u64 = 1;
+/// A transfer at full rate takes 8.3 s; a slower one has long found its pace by then.
+const SECONDS: u64 = 30;
+
+impl Default for Arguments {
+    /// What an empty command line means.
+    fn default() -> Self {
+        Self {
+            words: Vec::new(),
+            linux: false,
+            fair: false,
+            algorithm: Vec::new(),
+            megabytes: MEGABYTES,
+            seed: SEED,
+            rounds: ROUNDS,
+            seconds: SECONDS,
+            trace: None,
+        }
+    }
 }
 
 impl Arguments {

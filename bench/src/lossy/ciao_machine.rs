@@ -4,8 +4,8 @@ use super::machine::{BUFFER_BYTES, CHUNK_BYTES, Flow, Machine, PREFIX_LEN, RECEI
 use super::path::MTU;
 use bytes::Bytes;
 use ciao_stack::{
-    Cidr, ConnectRequest, Host, HostConfig, InterfaceConfig, InterfaceId, ListenRequest, ListenerId, Offload,
-    SocketId,
+    Checksums, Cidr, ConnectRequest, Host, HostConfig, InterfaceConfig, InterfaceId, ListenRequest,
+    ListenerId, Offload, SocketId,
 };
 use ciao_wire::{Instant, Packet};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -29,12 +29,14 @@ struct Sending {
 }
 
 impl CiaoMachine {
-    /// A host that sends.
-    pub(super) fn new(address: Ipv4Addr, flow: Option<Flow>) -> Self {
+    /// A host that sends. In the simulator nothing damages packets, and no checksum need be written.
+    pub(super) fn new(address: Ipv4Addr, flow: Option<Flow>, checksums: Checksums) -> Self {
         let defaults = ciao_tcp::Config::default();
         let tcp = ciao_tcp::Config {
             send_buffer_bytes: BUFFER_BYTES,
+            send_buffer_max_bytes: BUFFER_BYTES,
             receive_buffer_bytes: BUFFER_BYTES,
+            receive_buffer_max_bytes: BUFFER_BYTES,
             congestion_control: flow.map_or(defaults.congestion_control, |flow| flow.algorithm.of_ciao()),
             ..defaults
         };
@@ -45,7 +47,7 @@ impl CiaoMachine {
             mtu: MTU,
             addresses: vec![Cidr::new(address, PREFIX_LEN)],
             routes: Vec::new(),
-            offload: Offload::default(),
+            offload: Offload { checksums, ..Offload::default() },
         });
         Self {
             address,
@@ -60,7 +62,7 @@ impl CiaoMachine {
 
     /// The host that receives.
     pub(super) fn receiver(address: Ipv4Addr) -> Self {
-        let mut machine = Self::new(address, None);
+        let mut machine = Self::new(address, None, Checksums::ByLink);
         let listener = machine.host.tcp_listen(ListenRequest::at(RECEIVER));
         machine.listener = Some(listener.expect("the address is the host's and the port is free"));
         machine

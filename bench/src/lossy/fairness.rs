@@ -3,13 +3,14 @@
 use super::Arguments;
 use super::algorithm::Algorithm;
 use super::ciao_machine::CiaoMachine;
-use super::goodput::{align, empty, percent};
+use super::goodput::{align, empty, in_parallel, percent};
 use super::journey::Journey;
 use super::linux_machine::LinuxMachine;
 use super::machine::{Flow, Machine, address};
 use super::path::{RATE_BITS_PER_S, Situation};
 use super::sys;
 use ciao_sim::LinkConfig;
+use ciao_stack::Checksums;
 use ciao_wire::Instant;
 use comfy_table::Table;
 use std::io;
@@ -71,7 +72,7 @@ fn run_to(journey: &mut Journey, end: Instant) -> Vec<(IpAddr, u64)> {
 #[must_use]
 pub fn simulate(algorithm: Algorithm, flows: usize, seed: u64) -> Vec<f64> {
     let flow = Flow { algorithm, bytes: ENDLESS_BYTES };
-    let sender = CiaoMachine::new(address(2), Some(flow));
+    let sender = CiaoMachine::new(address(2), Some(flow), Checksums::ByLink);
     let receiver = Box::new(CiaoMachine::receiver(address(1)));
     let mut journey =
         Journey::new(vec![Box::new(sender)], receiver, path(), seed, super::journey::Trace::Off);
@@ -79,19 +80,18 @@ pub fn simulate(algorithm: Algorithm, flows: usize, seed: u64) -> Vec<f64> {
     share(&mut journey, &flows, COUNTED).into_iter().map(|(_, bits_per_s)| bits_per_s).collect()
 }
 
-/// Jain's index for 2, 4 and 8 flows of each algorithm.
+/// How many flows share the path in each row.
+pub const FLOWS: [usize; 3] = [2, 4, 8];
+
+/// Jain's index for each algorithm.
 #[must_use]
 pub fn simulated(arguments: &Arguments) -> Table {
     let algorithms = arguments.algorithms();
-    let mut table = empty(algorithms.iter().map(|algorithm| algorithm.name().to_owned()));
-    table.set_header(
-        std::iter::once("Jain's index".to_owned())
-            .chain(algorithms.iter().map(|algorithm| algorithm.name().to_owned())),
-    );
-    for flows in [2, 4, 8] {
-        let cells = algorithms
-            .iter()
-            .map(|&algorithm| format!("{:.3}", jain(&simulate(algorithm, flows, arguments.seed))));
+    let titles = algorithms.iter().map(|algorithm| algorithm.name().to_owned());
+    let mut table = empty("Jain's index", titles);
+    for flows in FLOWS {
+        let index = |algorithm| jain(&simulate(algorithm, flows, arguments.seed));
+        let cells = in_parallel(&algorithms, index).into_iter().map(|index| format!("{index:.3}"));
         table.add_row(std::iter::once(format!("{flows} flows")).chain(cells));
     }
     align(table)
@@ -103,13 +103,13 @@ pub fn simulated(arguments: &Arguments) -> Table {
 /// Without the right to make a namespace, or without a TUN device.
 pub fn beside_linux(arguments: &Arguments) -> io::Result<Table> {
     sys::hurry();
-    let mut table = empty(["Ciao".to_owned(), "Linux".to_owned()].into_iter());
+    let mut table = empty("share of the path", ["Ciao".to_owned(), "Linux".to_owned()].into_iter());
     for algorithm in arguments.algorithms() {
         let mut sums = [0.0; 2];
         for (seed, round) in arguments.seeds().zip(0..) {
             let flow = Flow { algorithm, bytes: ENDLESS_BYTES };
             let senders: Vec<Box<dyn Machine>> = vec![
-                Box::new(CiaoMachine::new(address(2), Some(flow))),
+                Box::new(CiaoMachine::new(address(2), Some(flow), Checksums::ByHost)),
                 Box::new(LinuxMachine::new(address(3))?),
             ];
             let receiver = Box::new(LinuxMachine::receiver(address(1))?);

@@ -9,12 +9,17 @@ use super::linux_machine::LinuxMachine;
 use super::machine::{Flow, Machine, address};
 use super::path::Situation;
 use super::sys;
+use ciao_stack::Checksums;
 use comfy_table::{CellAlignment, Table, presets};
 use std::io;
+use std::thread;
 use std::time::Duration;
 
 /// In virtual time a transfer may take as long as it wants, but not for ever: a day.
 const PATIENCE: Duration = Duration::from_secs(86_400);
+
+/// What the figures of a table are.
+const SHARE: &str = "share of the ideal";
 
 /// One transfer.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +49,7 @@ impl Transfer {
     /// Ciao to Ciao in virtual time; the share of the ideal.
     #[must_use]
     pub fn simulate(&self, trace: Trace) -> f64 {
-        let sender = CiaoMachine::new(address(2), Some(self.flow()));
+        let sender = CiaoMachine::new(address(2), Some(self.flow()), Checksums::ByLink);
         self.run(Box::new(sender), Box::new(CiaoMachine::receiver(address(1))), PATIENCE, trace)
     }
 
@@ -52,7 +57,7 @@ impl Transfer {
     fn perform(&self, sender: Sender, at_most: Duration, trace: Trace) -> io::Result<f64> {
         let receiver = LinuxMachine::receiver(address(1))?;
         let sender: Box<dyn Machine> = match sender {
-            Sender::Ciao => Box::new(CiaoMachine::new(address(2), Some(self.flow()))),
+            Sender::Ciao => Box::new(CiaoMachine::new(address(2), Some(self.flow()), Checksums::ByHost)),
             Sender::Linux => Box::new(LinuxMachine::new(address(2))?),
         };
         Ok(self.run(sender, Box::new(receiver), at_most, trace))
@@ -83,18 +88,28 @@ impl Transfer {
 #[must_use]
 pub fn simulated(arguments: &Arguments) -> Table {
     let algorithms = arguments.algorithms();
-    let mut table = empty(algorithms.iter().map(|algorithm| algorithm.name().to_owned()));
+    let mut table = empty(SHARE, algorithms.iter().map(|algorithm| algorithm.name().to_owned()));
     for situation in arguments.situations() {
-        let mut row = vec![situation.name().to_owned()];
-        for &algorithm in &algorithms {
+        let share = |algorithm| {
             let bytes = arguments.megabytes * 1_000_000;
             let shares = seeds(arguments, situation)
                 .map(|seed| Transfer { situation, algorithm, bytes, seed }.simulate(arguments.trace()));
-            row.push(percent(median(shares.collect())));
-        }
-        table.add_row(row);
+            median(shares.collect())
+        };
+        let shares = in_parallel(&algorithms, share);
+        table.add_row(std::iter::once(situation.name().to_owned()).chain(shares.into_iter().map(percent)));
     }
     align(table)
+}
+
+/// Virtual time is the same whoever else computes.
+pub(super) fn in_parallel<T: Send>(algorithms: &[Algorithm], work: impl Fn(Algorithm) -> T + Sync) -> Vec<T> {
+    thread::scope(|scope| {
+        let work = &work;
+        let start = |&algorithm| scope.spawn(move || work(algorithm));
+        let threads: Vec<_> = algorithms.iter().map(start).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a transfer does not panic")).collect()
+    })
 }
 
 /// Ciao and the kernel in turn, both to the kernel, over the same path.
@@ -108,7 +123,7 @@ pub fn beside_linux(arguments: &Arguments) -> io::Result<Table> {
         let name = algorithm.name();
         [format!("Ciao {name}"), format!("Linux {name}"), "×".to_owned()]
     };
-    let mut table = empty(algorithms.iter().flat_map(titles));
+    let mut table = empty(SHARE, algorithms.iter().flat_map(titles));
     let at_most = Duration::from_secs(arguments.seconds);
     for situation in arguments.situations() {
         let mut row = vec![situation.name().to_owned()];
@@ -134,10 +149,10 @@ fn seeds(arguments: &Arguments, situation: Situation) -> impl Iterator<Item = u6
     arguments.seeds().take(if situation.is_by_chance() { usize::MAX } else { 1 })
 }
 
-pub(super) fn empty(titles: impl Iterator<Item = String>) -> Table {
+pub(super) fn empty(corner: &str, titles: impl Iterator<Item = String>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
-    table.set_header(std::iter::once("share of the ideal".to_owned()).chain(titles));
+    table.set_header(std::iter::once(corner.to_owned()).chain(titles));
     table
 }
 

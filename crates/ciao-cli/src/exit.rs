@@ -16,6 +16,7 @@ Exit codes:
     6  the time ran out
     7  a body did not arrive whole, or the connection broke
     8  the server answered with another status than 2xx
+    9  a script does not go as written
   130  stopped at once by a second Ctrl-C";
 
 /// A mistake in what was asked for.
@@ -34,6 +35,10 @@ pub(crate) struct Incomplete(pub(crate) String);
 #[derive(Debug)]
 pub(crate) struct BadStatus(pub(crate) String);
 
+/// A script does not go as written.
+#[derive(Debug)]
+pub(crate) struct NotAsWritten(pub(crate) String);
+
 macro_rules! sentence {
     ($($error:ident)*) => {$(
         impl fmt::Display for $error {
@@ -46,7 +51,7 @@ macro_rules! sentence {
     )*};
 }
 
-sentence! { Mistake TimedOut Incomplete BadStatus }
+sentence! { Mistake TimedOut Incomplete BadStatus NotAsWritten }
 
 /// One line: the error and its causes, none of them twice, and nothing in it that could move a terminal's
 /// cursor.
@@ -82,6 +87,9 @@ fn number_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     }
     if cause.is::<BadStatus>() {
         return Some(8);
+    }
+    if cause.is::<NotAsWritten>() {
+        return Some(9);
     }
     match cause.downcast_ref::<ciao_link::tun::OpenError>() {
         Some(error) if error.kind() == io::ErrorKind::AddrInUse => return Some(4),
@@ -122,6 +130,7 @@ mod tests {
             (Incomplete("i".to_owned()).into(), 7),
             (io(io::ErrorKind::ConnectionReset), 7),
             (BadStatus("404".to_owned()).into(), 8),
+            (NotAsWritten("n".to_owned()).into(), 9),
         ];
         for (error, expected) in cases {
             assert_eq!(number(&error), expected, "{error:?}");

@@ -5,6 +5,7 @@
 //! | How is a whole connection shown, in virtual time? | `demo.rs` |
 //! | How are files served? | `serve.rs` |
 //! | How are URLs fetched? | `get.rs` |
+//! | How are TCP scripts played? | `script.rs` |
 //! | Which interface and addresses are used? | `network.rs` |
 //! | What is recorded of the packets, and shown? | `recording.rs` |
 //! | How are lines printed? | `print.rs` |
@@ -20,6 +21,7 @@ mod get;
 mod network;
 mod print;
 mod recording;
+mod script;
 mod serve;
 
 use std::process::ExitCode;
@@ -39,6 +41,7 @@ enum Command {
     Demo(demo::Demo),
     Serve(serve::Serve),
     Get(get::Get),
+    Script(script::Script),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Command::Demo(demo) => demo.run(),
         Command::Serve(serve) => serve.run(),
         Command::Get(get) => get.run(),
+        Command::Script(script) => script.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -72,7 +76,7 @@ mod tests {
         let mut ciao = Arguments::command().term_width(100);
         ciao.build();
         insta::assert_snapshot!("help-ciao", ciao.render_long_help());
-        for name in ["demo", "serve", "get"] {
+        for name in ["demo", "serve", "get", "script"] {
             let subcommand = ciao.find_subcommand_mut(name).expect("the name is one of ours");
             insta::assert_snapshot!(format!("help-{name}"), subcommand.render_long_help());
         }

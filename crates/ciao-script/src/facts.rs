@@ -4,8 +4,9 @@
 //! * `TCP_ESTABLISHED`, `TCP_CA_Recovery` and the like are its constants.
 //! * `ciao_…` are what Linux does not tell: `ciao_cwnd_bytes`, `ciao_ssthresh_bytes`,
 //!   `ciao_send_window_bytes`, `ciao_urgent_bytes`, `ciao_readable_bytes`; `ciao_why`, the reason to wait;
-//!   `ciao_dropped`, why the last packet was dropped; `ciao_error`, how the connection ended; `ciao_events`,
-//!   those since the last time that they were asked for.
+//!   `ciao_dropped`, why the last packet was dropped; `ciao_error`, how the connection ended; `ciao_events`
+//!   and `ciao_losses`, what showed losses or that there were none, those since the last time that they
+//!   were asked for.
 //!
 //! They are those of the connection that was made or accepted last. Its state is known even when the program
 //! holds it no more, or not yet.
@@ -61,6 +62,7 @@ pub fn fact(stage: &mut Stage, sockets: &Sockets, name: &str) -> Result<Fact, St
             return Ok(Fact::Number(f64::from(found.2)));
         }
         "ciao_dropped" => return Ok(Fact::Text(stage.dropped.pop().unwrap_or_default())),
+        "ciao_losses" => return Ok(Fact::Text(core::mem::take(&mut stage.losses).join(" "))),
         "ciao_events" => return Ok(Fact::Text(take_events(stage))),
         _ => {}
     }

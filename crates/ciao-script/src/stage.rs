@@ -63,6 +63,8 @@ pub struct Stage {
     pub soft_errors: Vec<(SocketId, ConnectionError)>,
     /// Why packets were dropped since the script last asked.
     pub dropped: Vec<String>,
+    /// What showed losses, and what showed that there were none, since the script last asked.
+    pub losses: Vec<String>,
     /// Our port and the script's, of segments that name none.
     pub ports: (u16, u16),
     /// What stands on top of the script.
@@ -130,6 +132,7 @@ impl Stage {
             events: Vec::new(),
             soft_errors: Vec::new(),
             dropped: Vec::new(),
+            losses: Vec::new(),
             ports: match side {
                 Side::Service => (SERVICE_PORT, CALLER_PORT),
                 Side::Caller => (CALLER_PORT, SERVICE_PORT),
@@ -337,6 +340,10 @@ impl Stage {
                 HostTraceEvent::Tcp(TraceEvent::Dropped { reason, .. }) => {
                     self.dropped.push(format!("{reason:?}"));
                 }
+                HostTraceEvent::Tcp(TraceEvent::LossFound { by, .. }) => {
+                    self.losses.push(format!("{by:?}"));
+                }
+                HostTraceEvent::Tcp(TraceEvent::Undone(cause)) => self.losses.push(format!("{cause:?}")),
                 // The record before has the reason.
                 HostTraceEvent::PacketDropped {
                     reason: HostDropReason::HalfOpen | HostDropReason::TimeWait,

@@ -171,8 +171,8 @@ impl Congestion for Cubic {
         self.window.reduce(flight_bytes, BETA);
     }
 
-    fn on_recovery_exit(&mut self, flight_bytes: u32) {
-        self.window.exit_recovery(flight_bytes);
+    fn on_recovery_exit(&mut self, _flight_bytes: u32) {
+        self.window.exit_recovery();
     }
 
     // RFC 9438 §4.8 9438-4f

@@ -45,10 +45,10 @@ impl Window {
         self.cwnd = self.ssthresh;
     }
 
-    /// What is in flight may be far below ssthresh by now; the window opens from there, without a burst.
-    // RFC 6582 §3.2 6582-1
-    pub(super) fn exit_recovery(&mut self, flight_bytes: u32) {
-        self.cwnd = self.ssthresh.min(flight_bytes.max(self.smss) + self.smss);
+    /// Proportional rate reduction has brought the flight to ssthresh, so there is no burst to fear.
+    // RFC 9937 §6.4 9937-5; RFC 6582 §3.2 6582-1
+    pub(super) fn exit_recovery(&mut self) {
+        self.cwnd = self.ssthresh;
     }
 
     /// Slow start from one segment.

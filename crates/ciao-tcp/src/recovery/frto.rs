@@ -37,8 +37,11 @@ impl Connection {
             Some(Frto::FirstSentAgain) if report.advanced => {
                 can_send_new.then_some(Frto::NewData { from: nxt })
             }
-            // Step 3a: the loss was real
-            Some(Frto::NewData { .. }) if duplicate => None,
+            // Step 3a: the loss was real. The new data fills the window, but the first of the rest goes out.
+            Some(Frto::NewData { .. }) if duplicate => {
+                episode.retransmit_at_once = true;
+                None
+            }
             unchanged => unchanged,
         };
     }

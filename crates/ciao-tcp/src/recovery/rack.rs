@@ -85,10 +85,10 @@ impl Newest {
     /// RACK_sent_after, with a difference: of two that were sent at the same time the one with the higher
     /// numbers was sent later, but between a first transmission and another one nothing is known then. The
     /// time stands still for all that one call sends.
-    fn was_sent_after(&self, record: &SentRecord) -> bool {
-        let same_kind = self.sending == Sending::of(record);
-        self.sent_at > record.sent_at
-            || (self.sent_at == record.sent_at && same_kind && self.end.after(record.end))
+    fn was_sent_after(&self, other: &Self) -> bool {
+        let same_kind = self.sending == other.sending;
+        self.sent_at > other.sent_at
+            || (self.sent_at == other.sent_at && same_kind && self.end.after(other.end))
     }
 }
 
@@ -148,7 +148,7 @@ impl Rack {
     pub(crate) fn arrived(&mut self, record: &SentRecord, rtt: Duration) {
         let this = Newest::of(record, rtt);
         match &mut self.newest {
-            Some(newest) if newest.was_sent_after(record) => newest.rtt = rtt,
+            Some(newest) if !this.was_sent_after(newest) => newest.rtt = rtt,
             newest => *newest = Some(this),
         }
     }
@@ -212,7 +212,7 @@ impl Rack {
         };
         let due = newest.rtt.saturating_add(window);
         let mut judge = |record: &SentRecord| {
-            if !newest.was_sent_after(record) {
+            if !newest.was_sent_after(&Newest::of(record, newest.rtt)) {
                 return ControlFlow::Break(());
             }
             if record.sent_at + due > now {

@@ -85,6 +85,15 @@ pub(crate) struct Episode {
     pub(crate) retransmit_at_once: bool,
 }
 
+/// How an acknowledgment reports a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Report {
+    /// By its number.
+    Cumulative,
+    /// In a SACK block.
+    Selective,
+}
+
 /// What one acknowledgment says about what was sent.
 #[derive(Clone, Debug)]
 pub(crate) struct AckReport {
@@ -137,8 +146,18 @@ impl AckReport {
     }
 
     /// A range has arrived of which nothing was known before.
+    ///
+    /// What was sent again may have arrived as it was sent first. An echo older than the second sending shows
+    /// that, but only of what is acknowledged cumulatively: a segment behind a gap does not change what its
+    /// receiver echoes (RFC 7323 §4.3).
     // RFC 8985 §6.2 8985-4a: step 2
-    pub(crate) fn arrived(&mut self, record: &SentRecord, rack: &mut Rack, undo: &mut Option<Undo>) {
+    pub(crate) fn arrived(
+        &mut self,
+        record: &SentRecord,
+        by: Report,
+        rack: &mut Rack,
+        undo: &mut Option<Undo>,
+    ) {
         self.delivered_bytes += record.len();
         let rtt = self.now.since(record.sent_at);
         if record.was_retransmitted() {
@@ -146,10 +165,10 @@ impl AckReport {
             if let Some(undo) = undo.as_mut().filter(|_| record.fate == Fate::InFlight) {
                 undo.no_longer_in_flight(record);
             }
-            // It may be the first transmission that has arrived.
             let sent_at = clock(record.sent_at, self.timestamp_offset);
-            let too_early = self.echo.is_some_and(|echo| is_older(echo, sent_at)) || rtt < self.min_rtt;
-            if too_early {
+            let is_older_than_sent = |echo| is_older(echo, sent_at);
+            let is_original = by == Report::Cumulative && self.echo.is_some_and(is_older_than_sent);
+            if is_original || rtt < self.min_rtt {
                 return;
             }
         } else {
@@ -169,7 +188,7 @@ impl AckReport {
         if record.fate == Fate::Sacked {
             episode.scoreboard.reported_record_gone(record);
         } else {
-            self.arrived(record, &mut episode.rack, &mut episode.undo);
+            self.arrived(record, Report::Cumulative, &mut episode.rack, &mut episode.undo);
         }
     }
 }
@@ -276,7 +295,7 @@ impl Connection {
         episode.rack.acknowledged(self.snd.una);
         if report.duplicate.is_some() && episode.undo.is_some() {
             let (una, nxt) = (self.snd.una, self.snd.nxt);
-            episode.rack.duplicate_reported(&mut self.recovery.reordering, una, nxt);
+            episode.rack.window_was_too_narrow(&mut self.recovery.reordering, una, nxt);
         }
         if report.sacked_bytes > 0 {
             episode.sent_before_signs.get_or_insert(self.snd.nxt);

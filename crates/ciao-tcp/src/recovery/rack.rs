@@ -160,10 +160,10 @@ impl Rack {
         record.end.before(self.fack_before) && !record.was_retransmitted()
     }
 
-    /// The peer reports a range as received twice: the reordering window was too narrow, which counts once a
-    /// round trip.
+    /// The peer has received something twice, or late: the reordering window was too narrow, which counts
+    /// once a round trip.
     // RFC 8985 §6.2 8985-3a: step 4
-    pub(crate) fn duplicate_reported(&mut self, reordering: &mut Reordering, una: SeqNum, nxt: SeqNum) {
+    pub(crate) fn window_was_too_narrow(&mut self, reordering: &mut Reordering, una: SeqNum, nxt: SeqNum) {
         if self.dsack_round.is_some_and(|round| una.before(round)) {
             return;
         }

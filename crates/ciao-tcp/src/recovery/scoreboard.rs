@@ -5,7 +5,7 @@
 //! with the number of records. Which of them are lost is found by `rack`, and without SACK by duplicates.
 
 use crate::connection::Connection;
-use crate::recovery::AckReport;
+use crate::recovery::{AckReport, Report};
 use crate::segment::Segment;
 use crate::sent::{Fate, Sent, SentRecord};
 use crate::trace::{LossSign, TraceEvent};
@@ -198,7 +198,7 @@ impl Connection {
                 if !record.was_retransmitted() && record.fate == Fate::InFlight {
                     report.newest_sacked_at = report.newest_sacked_at.max(Some(record.sent_at));
                 }
-                report.arrived(record, rack, undo);
+                report.arrived(record, Report::Selective, rack, undo);
             });
         }
     }

@@ -59,6 +59,13 @@ impl Connection {
     pub(crate) fn undo_if_spurious(&mut self, report: &AckReport) {
         let Some(cause) = self.spurious_because(report) else { return };
         let Some(episode) = self.recovery.episode.as_deref_mut() else { return };
+        if matches!(self.recovery.phase, Phase::Fast { .. }) {
+            // What was taken for lost came late. The report of the duplicate says so too, but a round trip
+            // later, when the next episode may have begun for nothing.
+            let (una, nxt) = (self.snd.una, self.snd.nxt);
+            self.recovery.reordering.seen = true;
+            episode.rack.window_was_too_narrow(&mut self.recovery.reordering, una, nxt);
+        }
         episode.scoreboard.nothing_is_lost(&mut self.sent);
         episode.rack.judge_anew(self.snd.una);
         episode.undo = None;

@@ -6,8 +6,10 @@ use crate::config::HostConfig;
 use crate::counters::Counters;
 use crate::error::HostDropReason;
 use crate::event::HostEvent;
+use crate::fragmentation::Identifications;
 use crate::ids::{ConnectionId, InterfaceId};
 use crate::interface::Checksums;
+use crate::path_mtus::PathMtus;
 use crate::rate::RateLimit;
 use crate::reassembly::Reassembly;
 use crate::request::IpOptions;
@@ -52,6 +54,11 @@ pub(crate) struct Context {
     pub(crate) icmp_errors: RateLimit,
     pub(crate) resets: RateLimit,
     pub(crate) reassembly: Reassembly,
+    pub(crate) identifications: Identifications,
+    /// What connections have found out.
+    pub(crate) tcp_paths: PathMtus,
+    /// What routers say of datagrams.
+    pub(crate) datagram_paths: PathMtus,
     /// Packets that no connection holds back.
     queue: VecDeque<Outgoing>,
     last_packet: PacketId,
@@ -68,12 +75,15 @@ impl Context {
         Self {
             icmp_errors: RateLimit::new(config.icmp_errors_per_s, key(&mut random)),
             resets: RateLimit::new(config.resets_per_s, key(&mut random)),
+            identifications: Identifications::new(key(&mut random)),
             trace: Trace::new(config.trace),
             config,
             interfaces: Interfaces::default(),
             random,
             events: VecDeque::new(),
             reassembly: Reassembly::default(),
+            tcp_paths: PathMtus::default(),
+            datagram_paths: PathMtus::default(),
             counters: Counters::default(),
             queue: VecDeque::new(),
             last_packet: PacketId(0),
@@ -87,14 +97,22 @@ impl Context {
         self.trace.record(now, None, Some(packet), || HostTraceEvent::PacketDropped { reason });
     }
 
-    /// Whether one more packet may wait for the link.
-    pub(crate) fn has_room(&self) -> bool {
-        self.queue.len() < self.config.max_queued_packets
+    /// Whether `count` more packets may wait for the link.
+    pub(crate) fn has_room_for(&self, count: usize) -> bool {
+        self.queue.len() + count <= self.config.max_queued_packets
+    }
+
+    /// The longest packet for `remote` that needs no fragmentation, as far as is known.
+    // RFC 1122 §3.3.3 1122-3.3.3
+    pub(crate) fn datagram_mtu(&self, now: Instant, interface: InterfaceId, remote: IpAddr) -> usize {
+        let of_interface = self.interfaces.config(interface).mtu;
+        let known = [&self.tcp_paths, &self.datagram_paths].map(|paths| paths.mtu(now, remote));
+        usize::from(known.into_iter().flatten().fold(of_interface, u16::min))
     }
 
     /// Queues a packet for the link, or drops it when too many wait.
     pub(crate) fn enqueue(&mut self, now: Instant, outgoing: Outgoing) {
-        if self.has_room() {
+        if self.has_room_for(1) {
             self.queue.push_back(outgoing);
         } else {
             self.drop_packet(now, outgoing.packet.id, HostDropReason::TransmitQueueFull);
@@ -135,6 +153,14 @@ impl Context {
             interface,
             packet: packet.clone(),
         });
+    }
+
+    /// A router says that the path to `remote` takes datagrams of `mtu` bytes and no longer ones.
+    pub(crate) fn learn_datagram_path(&mut self, now: Instant, remote: IpAddr, mtu: u16) {
+        if let Some(path) = self.interfaces.path(remote) {
+            let interface = self.interfaces.config(path.interface);
+            self.datagram_paths.learn(now, remote, (mtu, interface), self.config.max_path_mtus);
+        }
     }
 
     /// The IP header of packets between our address `local` and `remote`.

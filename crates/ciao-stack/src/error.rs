@@ -103,7 +103,7 @@ pub enum UdpSendError {
     InvalidRemote,
     /// No route leads there.
     NoRoute,
-    /// It does not fit into one packet of the interface.
+    /// No datagram is so long: 65,507 bytes with IPv4, 65,527 with IPv6.
     TooLong,
     /// As many packets wait for the link as may.
     QueueFull,
@@ -114,7 +114,7 @@ impl fmt::Display for UdpSendError {
         f.pad(match self {
             Self::InvalidRemote => "the remote address cannot be sent to",
             Self::NoRoute => "no route to the host",
-            Self::TooLong => "the datagram does not fit into one packet",
+            Self::TooLong => "no datagram is so long",
             Self::QueueFull => "too many packets wait for the link",
         })
     }

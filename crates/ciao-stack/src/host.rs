@@ -19,7 +19,7 @@ use crate::udp::Udp;
 use bytes::Bytes;
 use ciao_tcp::config::SocketOptions;
 use ciao_tcp::error::{ReceiveError, SendError};
-use ciao_tcp::{ConnectionError, Stats, TcpInfo, TcpState, Wait};
+use ciao_tcp::{ConnectionError, IcmpErrorKind, Stats, TcpInfo, TcpState, Wait};
 use ciao_wire::{Instant, Packet};
 use core::net::SocketAddr;
 
@@ -532,6 +532,31 @@ impl Host {
     /// When the socket was closed.
     pub fn udp_receive_from(&mut self, id: UdpId, bytes: &mut [u8]) -> Option<(usize, SocketAddr)> {
         self.udp.receive(id, bytes)
+    }
+
+    /// What ICMP has said last of a datagram of the socket: to whom it was sent, and why it did not arrive.
+    ///
+    /// # Panics
+    /// When the socket was closed.
+    pub fn udp_take_error(&mut self, id: UdpId) -> Option<(SocketAddr, IcmpErrorKind)> {
+        self.udp.take_error(id)
+    }
+
+    /// Changes what the socket's packets say to the network.
+    ///
+    /// # Panics
+    /// When the socket was closed.
+    pub fn udp_set_ip_options(&mut self, id: UdpId, ip: IpOptions) {
+        self.udp.set_ip_options(id, ip);
+    }
+
+    /// What the socket's packets say to the network.
+    ///
+    /// # Panics
+    /// When the socket was closed.
+    #[must_use]
+    pub fn udp_ip_options(&self, id: UdpId) -> IpOptions {
+        self.udp.ip_options(id)
     }
 
     /// Closes a UDP socket.

@@ -3,9 +3,11 @@
 //! Redirects and source quench change nothing (RFC 6633). What an error does to the connection that it quotes
 //! is decided in `ciao-tcp`.
 
-use crate::context::{Context, Origin, Outgoing};
+use crate::context::{Context, Origin};
 use crate::error::HostDropReason;
+use crate::fragmentation::{self, Message};
 use crate::ingress::Datagram;
+use crate::path_mtus::claimed_mtu;
 use crate::request::IpOptions;
 use bytes::Bytes;
 use ciao_tcp::icmp::IcmpErrorKind;
@@ -13,9 +15,7 @@ use ciao_wire::icmpv4::{self, Icmpv4};
 use ciao_wire::icmpv6::{self, Icmpv6};
 use ciao_wire::ipv6_extensions::Objection;
 use ciao_wire::quote::Quote;
-use ciao_wire::{
-    Checksum, Head, Instant, IpHeader, Packet, PacketId, ParseError, Payload, Protocol, ipv4, ipv6,
-};
+use ciao_wire::{Instant, IpHeader, PacketId, ParseError, Protocol, ipv4, ipv6};
 use core::net::IpAddr;
 
 /// The longest ICMPv4 error, IP header included: what every host can take (RFC 1812 §4.3.2.3).
@@ -24,6 +24,9 @@ const MAX_ERROR_V4_BYTES: usize = 576;
 const MAX_ERROR_V6_BYTES: usize = 1280;
 /// The code of "time exceeded" for fragments, in both versions (RFC 792, RFC 4443 §3.3).
 const REASSEMBLY_TIME_EXCEEDED: u8 = 1;
+/// Type and code of an answer to an echo request, in both versions.
+const ECHO_REPLY_V4: [u8; 2] = [0, 0];
+const ECHO_REPLY_V6: [u8; 2] = [129, 0];
 /// Where the next header stands in the fixed IPv6 header.
 const NEXT_HEADER_OFFSET: u32 = 6;
 
@@ -165,6 +168,25 @@ fn quoted(reported: Reported, body: &[u8]) -> Result<Consequence, HostDropReason
     Ok(Consequence::Error(reported, quote))
 }
 
+/// Hears of an answer to an echo that it was too long. Nothing in it could be known only to whom it passed
+/// by, so it counts for datagrams alone.
+pub(crate) fn handle_quoted_reply(
+    context: &mut Context,
+    now: Instant,
+    reported: Reported,
+    quote: &Quote,
+) -> Result<(), HostDropReason> {
+    let first_bytes = quote.source.port().to_be_bytes();
+    let was_sent = matches!((quote.protocol, first_bytes), (Protocol::ICMP, ECHO_REPLY_V4))
+        || matches!((quote.protocol, first_bytes), (Protocol::ICMPV6, ECHO_REPLY_V6));
+    if !was_sent || context.interfaces.local(quote.source.ip()).is_none() {
+        return Err(HostDropReason::IcmpQuoteUnknown);
+    }
+    let mtu = claimed_mtu(reported, quote).ok_or(HostDropReason::IcmpIgnored)?;
+    context.learn_datagram_path(now, quote.destination.ip(), mtu);
+    Ok(())
+}
+
 /// Sends a message back to where `datagram` came from, from the address that it was sent to.
 fn answer(
     context: &mut Context,
@@ -177,18 +199,10 @@ fn answer(
     let Some(local) = datagram.opened.local() else { return };
     let envelope = context.envelope(local, datagram.source(), IpOptions::default());
     let protocol = if envelope.source.is_ipv4() { Protocol::ICMP } else { Protocol::ICMPV6 };
-    let mut head = Head::zeroed(envelope.header_len() + first_bytes.len());
-    let (ip_bytes, rest) = head.as_mut_slice().split_at_mut(envelope.header_len());
-    envelope.emit(protocol, first_bytes.len() + body.len(), ip_bytes);
-    rest.copy_from_slice(first_bytes);
-    let packet = Packet {
-        head,
-        payload: Payload::from(body),
-        segment_size: 0,
-        checksum: Checksum::Unknown,
-        id: PacketId(0),
-    };
-    context.enqueue(now, Outgoing { interface: origin.interface, packet, connection: None });
+    let message = Message { protocol, header: first_bytes, body };
+    if fragmentation::send(context, now, origin.interface, &envelope, message).is_err() {
+        context.drop_packet(now, PacketId(0), HostDropReason::TransmitQueueFull);
+    }
 }
 
 /// Sends an error about `datagram` to its source, unless it was for many, or too many errors have gone there

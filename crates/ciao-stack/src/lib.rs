@@ -16,6 +16,7 @@
 //! | Whose turn is it to send? | `tcp` |
 //! | When does what want to be called? | `wheel` |
 //! | Which port is free, and which is kept for a socket? | `ports`, `tcp::binding` |
+//! | How long a packet does each path take? | `path_mtus` |
 //! | ICMP and UDP | `icmp`, `udp` |
 //! | How many answers may leave that nobody asked for? | `rate` |
 //! | How are sockets named? | [`ids`] |
@@ -35,6 +36,7 @@ pub mod counters;
 mod demux;
 pub mod error;
 pub mod event;
+mod fragmentation;
 pub mod host;
 mod icmp;
 pub mod ids;
@@ -42,6 +44,7 @@ mod ingress;
 pub mod interface;
 mod keyed;
 mod merge;
+mod path_mtus;
 mod ports;
 mod rate;
 mod reassembly;

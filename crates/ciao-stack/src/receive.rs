@@ -176,7 +176,11 @@ impl<'a> Receiver<'a> {
             protocol if protocol == if is_v4 { Protocol::ICMP } else { Protocol::ICMPV6 } => {
                 match icmp::handle(context, *now, origin, datagram)? {
                     Consequence::Done => Ok(()),
-                    Consequence::Error(reported, quote) => tcp.handle_icmp(context, *now, reported, &quote),
+                    Consequence::Error(reported, quote) => match quote.protocol {
+                        Protocol::TCP => tcp.handle_icmp(context, *now, reported, &quote),
+                        Protocol::UDP => udp.handle_icmp(context, *now, reported, &quote),
+                        _ => icmp::handle_quoted_reply(context, *now, reported, &quote),
+                    },
                 }
             }
             // RFC 1122 §3.2.2.1 1122-3.2.2.1

@@ -36,7 +36,7 @@ use ciao_tcp::fast_open::FastOpenOutcome;
 use ciao_tcp::isn::{Secret, initial_sequence, timestamp_offset};
 use ciao_tcp::{Connection, Event, SegmentOut, Setup, TcpState, TraceEvent};
 use ciao_wire::{Instant, Packet};
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use fast_open::FastOpens;
 use listeners::{ACCEPT_TIMEOUT, Listeners};
 use tables::{Owner, Reach, Readiness, Socket, Tables};
@@ -129,10 +129,8 @@ impl Tcp {
         let local = local_of(context, endpoints);
         let remote = endpoints.remote();
         let mtu = context.interfaces.config(interface).mtu;
-        let (headers, default_mss) = match remote {
-            SocketAddr::V4(_) => (HEADERS_V4_BYTES, DEFAULT_MSS_V4_BYTES),
-            SocketAddr::V6(_) => (HEADERS_V6_BYTES, DEFAULT_MSS_V6_BYTES),
-        };
+        let headers = headers_len(remote.ip());
+        let default_mss = if remote.is_ipv4() { DEFAULT_MSS_V4_BYTES } else { DEFAULT_MSS_V6_BYTES };
         Setup {
             local_port: endpoints.local_port,
             remote_port: endpoints.remote_port,
@@ -188,6 +186,10 @@ impl Tcp {
     fn report_events(&mut self, context: &mut Context, now: Instant, index: u32) {
         while let Some(event) = self.tables.sockets[index as usize].connection.poll_event() {
             let socket = &mut self.tables.sockets[index as usize];
+            if let Event::PathMss(mss) = event {
+                learn_path(context, now, socket, mss);
+                continue;
+            }
             let (owner, name) = (socket.owner, socket.name(index));
             let mut was_early = false;
             if matches!(event, Event::Connected | Event::Closed(_))
@@ -437,6 +439,26 @@ impl Way {
         *cut = Some(Box::new(Cut { cutting, interface, connection }));
         (interface, first)
     }
+}
+
+/// Bytes that an MSS does not count.
+fn headers_len(remote: IpAddr) -> u16 {
+    if remote.is_ipv4() { HEADERS_V4_BYTES } else { HEADERS_V6_BYTES }
+}
+
+/// A new connection begins with what others have learnt of its path.
+fn limit_to_path(context: &Context, now: Instant, connection: &mut Connection, remote: IpAddr) {
+    if let Some(mtu) = context.tcp_paths.mtu(now, remote) {
+        connection.limit_path(now, mtu - headers_len(remote));
+    }
+}
+
+/// A connection has learnt how long a segment its path takes.
+fn learn_path(context: &mut Context, now: Instant, socket: &Socket, mss: u16) {
+    let remote = socket.endpoints.remote_address();
+    let interface = context.interfaces.config(socket.interface);
+    let mtu = mss.saturating_add(headers_len(remote));
+    context.tcp_paths.learn(now, remote, (mtu, interface), context.config.max_path_mtus);
 }
 
 fn local_of(context: &Context, endpoints: &Endpoints) -> SocketAddr {

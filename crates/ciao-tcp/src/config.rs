@@ -17,6 +17,9 @@ pub struct Config {
     /// How far that grows, with what the application reads in a round trip; decides the window scale. 15 MiB,
     /// for the reason above and because it still fits a scale of 8.
     pub receive_buffer_max_bytes: u32,
+    /// Learn how long a packet the path takes (RFC 1191, RFC 8201, RFC 4821); else none is longer than what
+    /// every path takes: 576 bytes of IPv4, 1,280 of IPv6. On.
+    pub path_mtu_discovery: bool,
     /// Offer window scaling (RFC 7323 §2). On.
     pub window_scaling: bool,
     /// Offer timestamps (RFC 7323 §3). On.
@@ -75,6 +78,7 @@ impl Default for Config {
             send_buffer_max_bytes: 15 * 1024 * 1024,
             receive_buffer_bytes: 256 * 1024,
             receive_buffer_max_bytes: 15 * 1024 * 1024,
+            path_mtu_discovery: true,
             window_scaling: true,
             timestamps: true,
             sack: true,

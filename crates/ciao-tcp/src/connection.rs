@@ -75,6 +75,10 @@ pub struct Connection {
     /// SACK was agreed on.
     pub(crate) sack: bool,
     pub(crate) announce_mss: u16,
+    /// What every path takes: the MSS of a peer that announces none.
+    pub(crate) floor_mss: u16,
+    /// Segments of the present size have come through.
+    pub(crate) full_size_acked: bool,
     pub(crate) send_buffer: SendBuffer,
     pub(crate) sent: Sent,
     pub(crate) receive_buffer: ReceiveBuffer,
@@ -165,6 +169,7 @@ pub(crate) enum Raise {
     DeliveryTrouble,
     SoftError,
     Urgent,
+    PathMss,
     TimeWait,
     Closed,
 }
@@ -303,6 +308,7 @@ impl Connection {
                 Event::SoftError(self.events.soft_error.expect("set together with its bit"))
             }
             x if x == Raise::Urgent as u32 => Event::Urgent,
+            x if x == Raise::PathMss as u32 => Event::PathMss(self.path_mss()),
             x if x == Raise::TimeWait as u32 => Event::TimeWait,
             _ => Event::Closed(self.error),
         })

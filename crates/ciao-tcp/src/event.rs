@@ -21,6 +21,9 @@ pub enum Event {
     SoftError(ConnectionError),
     /// New urgent data, or its end has moved on (RFC 9293 §3.8.5).
     Urgent,
+    /// For the host: the path takes segments of this MSS and no longer ones (RFC 1191, RFC 4821); `u16::MAX`
+    /// when it takes all that both ends do.
+    PathMss(u16),
     /// Both directions are closed and this end waits 2 MSL.
     TimeWait,
     /// CLOSED. `None` when both sides closed in the regular way.

@@ -25,6 +25,7 @@
 //! | How much may be in flight? | [`congestion`] |
 //! | How long may data stay unacknowledged? | `user_timeout` |
 //! | What does an ICMP error do? | [`icmp`] |
+//! | How long may a segment be on this path? | [`path_mtu`] |
 //! | Where do sequence numbers start? | [`isn`] |
 //! | Which numbers can be set, and what are their defaults? | [`config`] |
 //! | Why was a segment dropped, how did a connection end? | [`error`] |
@@ -49,6 +50,7 @@ pub mod icmp;
 pub mod info;
 pub mod isn;
 pub mod listener;
+pub mod path_mtu;
 mod reassembly;
 mod receive_buffer;
 mod receive_window;
@@ -80,6 +82,7 @@ pub use event::Event;
 pub use icmp::{Belief, IcmpError, IcmpErrorKind};
 pub use info::TcpInfo;
 pub use listener::{HalfOpen, HalfOpenAnswer, HalfOpenFate};
+pub use path_mtu::SizeCause;
 pub use segment::{Segment, SegmentOut, Transmission};
 pub use segment_arrives::closed::answer_from_closed;
 pub use state::{Cause, TcpState};

@@ -270,7 +270,7 @@ impl Connection {
         if transmissions != 1 {
             // RFC 6298 §3 6298-3a: no sample from what was sent twice, nor from a SYN cookie, of which nobody
             // noted when it was sent
-            self.sent.retransmitted(self.snd.iss, 1, sent_at);
+            self.sent.retransmitted(self.snd.iss, 1, sent_at, 1);
         }
     }
 }

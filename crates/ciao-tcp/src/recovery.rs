@@ -422,6 +422,9 @@ impl Connection {
     /// Acknowledgments showed a loss: one reduction of the window for all that is outstanding now.
     // RFC 5681 §3.2, RFC 6675 §5 6675-5a: what limited transmit has sent is not counted
     pub(crate) fn enter_fast_recovery(&mut self, report: &AckReport) {
+        if self.seldom.is_some() && self.lost_only_path_probe() {
+            return;
+        }
         let point = self.snd.nxt;
         self.recovery.phase = Phase::Fast { point };
         // RFC 9937 §6.1 9937-1
@@ -499,6 +502,24 @@ impl Connection {
         let range = Range { start: self.snd.una, end: self.snd.nxt };
         self.sent.judge(range.start, None, |_| ControlFlow::Continue(Some(Fate::Lost)));
         self.recovery.episode_from(range.start).scoreboard.lose_all(range);
+    }
+
+    /// What is in flight and did not fit the path goes out again: that is no sign of congestion.
+    pub(crate) fn send_again(&mut self, mut is_too_long: impl FnMut(&SentRecord) -> bool) {
+        let range = Range { start: self.snd.una, end: self.snd.nxt };
+        let episode = self.recovery.episode_from(range.start);
+        let undo = &mut episode.undo;
+        self.sent.judge(range.start, None, |record| {
+            if record.fate != Fate::InFlight || !is_too_long(record) {
+                return ControlFlow::Continue(None);
+            }
+            if let Some(undo) = undo.as_mut().filter(|_| record.was_retransmitted()) {
+                undo.no_longer_in_flight(record);
+            }
+            ControlFlow::Continue(Some(Fate::Lost))
+        });
+        episode.scoreboard.lose_all(range);
+        episode.scoreboard.settle(&self.sent);
     }
 
     /// cwnd: while a loss is repaired, what the repair admits.

@@ -102,6 +102,8 @@ pub enum Transmission {
     WindowUpdate,
     /// An acknowledgment that doubts a segment (RFC 5961).
     ChallengeAck,
+    /// For the first time, and longer than others: does the path take it (RFC 4821)?
+    PathProbe,
     /// Asks whether the window is still shut (RFC 9293 §3.8.6.1).
     WindowProbe,
     /// Asks whether the peer is still there (RFC 9293 §3.8.4).
@@ -120,6 +122,7 @@ impl fmt::Display for Transmission {
             Self::Ack => "acknowledgment",
             Self::WindowUpdate => "window update",
             Self::ChallengeAck => "challenge ACK",
+            Self::PathProbe => "path probe",
             Self::WindowProbe => "window probe",
             Self::KeepAlive => "keep-alive probe",
             Self::Reset => "reset",

@@ -1,9 +1,10 @@
-//! What few connections need: keep-alive, a user timeout of their own, urgent data to send. It lies in one
-//! box, so that all other connections pay eight bytes for it.
+//! What few connections need: keep-alive, a user timeout of their own, urgent data to send, a path that takes
+//! less than its ends. It lies in one box, so that all other connections pay eight bytes for it.
 
 use crate::config::{KeepAlive, SocketOptions};
 use crate::connection::Connection;
 use crate::fast_open::FastOpen;
+use crate::path_mtu::PathMtu;
 use crate::state::TcpState;
 use crate::user_timeout::Exchange;
 use alloc::boxed::Box;
@@ -22,6 +23,8 @@ pub(crate) struct Seldom {
     pub(crate) send_up: Option<SeqNum>,
     /// Of an opening with data in its SYN.
     pub(crate) fast_open: Option<FastOpen>,
+    /// A path that takes less than both ends.
+    pub(crate) path: Option<PathMtu>,
 }
 
 impl Seldom {

@@ -218,8 +218,9 @@ impl Sent {
         }
     }
 
-    /// Records that the range that begins at `start`, `len` numbers of it, was sent again.
-    pub(crate) fn retransmitted(&mut self, start: SeqNum, len: u32, now: Instant) {
+    /// Records that the range that begins at `start`, `len` numbers of it, was sent again, in segments of
+    /// `segment_size`.
+    pub(crate) fn retransmitted(&mut self, start: SeqNum, len: u32, now: Instant, segment_size: u16) {
         self.divide(start);
         let index = self.index_of(start);
         let Some(record) = self.records.get(index) else { return };
@@ -229,6 +230,7 @@ impl Sent {
         self.set_fate(index, Fate::InFlight);
         let record = &mut self.records[index];
         record.sent_at = now;
+        record.segment_size = record.segment_size.min(segment_size);
         record.transmissions = record.transmissions.saturating_add(1);
     }
 
@@ -351,8 +353,8 @@ mod tests {
         let mut sent = three_of_ten();
         lose(&mut sent, 0, 30);
         assert_eq!((sent.lost(), sent.in_flight()), (30, 0));
-        sent.retransmitted(SeqNum(0), 4, Instant::ZERO);
-        sent.retransmitted(SeqNum(25), 5, Instant::ZERO);
+        sent.retransmitted(SeqNum(0), 4, Instant::ZERO, 5);
+        sent.retransmitted(SeqNum(25), 5, Instant::ZERO, 5);
         assert_eq!((sent.lost(), sent.in_flight()), (21, 9));
         let again: Vec<_> = sent.records.iter().map(SentRecord::was_retransmitted).collect();
         assert_eq!(again, [true, false, false, false, true]);

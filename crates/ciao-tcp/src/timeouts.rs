@@ -42,6 +42,7 @@ impl Connection {
             // sending
             self.owed.window_probe = true;
         } else {
+            self.doubt_segment_size(now);
             self.enter_timeout_recovery(now);
         }
         self.restart_retransmit_timer(now);

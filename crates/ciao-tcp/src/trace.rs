@@ -3,6 +3,7 @@
 //! A connection collects these only when it is told to; else the cost is one branch. The host adds the time,
 //! the connection and the packet (`ciao_stack::TraceRecord`), and records the packets themselves.
 
+use crate::path_mtu::SizeCause;
 use crate::segment::Transmission;
 use crate::state::{Cause, TcpState};
 use crate::timers::Timer;
@@ -74,6 +75,13 @@ pub enum TraceEvent {
         ssthresh_bytes: u32,
         /// Bytes sent, not acknowledged, and not known to have left the network.
         flight_bytes: u32,
+    },
+    /// Segments are of another size from now on.
+    SegmentSize {
+        /// SND.MSS.
+        mss: u16,
+        /// Why.
+        cause: SizeCause,
     },
     /// Loss recovery began (`Some`: the number whose acknowledgment ends it) or ended (`None`).
     Recovery(Option<SeqNum>),

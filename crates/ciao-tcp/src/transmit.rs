@@ -154,6 +154,10 @@ pub(crate) enum Plan {
         len: u32,
         fin: bool,
     },
+    /// So many bytes for the first time, in one segment longer than others.
+    PathProbe {
+        len: u32,
+    },
     Probe(Transmission),
     Ack(Transmission),
 }

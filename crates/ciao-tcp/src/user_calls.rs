@@ -75,6 +75,8 @@ impl Connection {
             scaling: false,
             sack: false,
             announce_mss,
+            floor_mss: default_mss,
+            full_size_acked: false,
             send_buffer: SendBuffer::new(),
             sent: Sent::new(),
             receive_buffer: ReceiveBuffer::new(),

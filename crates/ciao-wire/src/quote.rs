@@ -18,6 +18,8 @@ pub struct Quote {
     pub destination: SocketAddr,
     /// SEG.SEQ of a TCP segment; of a UDP datagram its length and checksum, which mean nothing here.
     pub seq: SeqNum,
+    /// Bytes of the whole packet, as its header says.
+    pub total_len: usize,
 }
 
 impl Quote {
@@ -43,6 +45,7 @@ impl Quote {
             source: SocketAddr::new(header.source(), u16::from_be_bytes([s0, s1])),
             destination: SocketAddr::new(header.destination(), u16::from_be_bytes([d0, d1])),
             seq: SeqNum(u32::from_be_bytes([a, b, c, d])),
+            total_len: header.total_len(),
         })
     }
 }

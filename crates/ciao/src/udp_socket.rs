@@ -1,7 +1,7 @@
 //! A UDP socket in the shape of tokio's `UdpSocket`.
 //!
-//! A datagram is sent in one packet or not at all: there is no fragmentation. What does not fit the receive
-//! buffer of the host's configuration is dropped and counted there.
+//! A datagram that is longer than the path takes leaves in fragments. What does not fit the receive buffer of
+//! the host's configuration is dropped and counted there.
 
 use crate::current::current_stack;
 use crate::error::{bind_error, udp_send_error, would_block};
@@ -92,7 +92,7 @@ impl UdpSocket {
     /// Sends a datagram. It never waits: what the link has no room for, as a network would, is refused.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] when the datagram does not fit into one packet, or there is no such
+    /// [`io::ErrorKind::InvalidInput`] when the datagram is longer than any may be, or there is no such
     /// address; [`io::ErrorKind::NetworkUnreachable`], [`io::ErrorKind::WouldBlock`].
     pub fn try_send_to(&self, buf: &[u8], target: SocketAddr) -> io::Result<usize> {
         self.shared.call(|shard, now| {

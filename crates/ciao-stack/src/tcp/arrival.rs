@@ -7,20 +7,21 @@ use crate::demux::{Endpoints, Holder};
 use crate::error::HostDropReason;
 use crate::icmp::Reported;
 use crate::ids::ConnectionId;
+use crate::path_mtus;
 use crate::ports::Version;
 use crate::request::{IpOptions, Overflow};
 use crate::tcp::listeners::Listener;
 use crate::tcp::tables::{HalfOpenEntry, Owner, Reach};
-use crate::tcp::{Tcp, socket};
+use crate::tcp::{Tcp, headers_len, limit_to_path, socket};
 use crate::trace::{HostTraceEvent, Opening};
 use crate::wheel::TimerHandle;
-use ciao_tcp::icmp::{Belief, IcmpError};
+use ciao_tcp::icmp::{Belief, IcmpError, IcmpErrorKind};
 use ciao_tcp::{
     Cause, DropReason, HalfOpen, HalfOpenAnswer, Segment, SegmentOut, TcpState, TimeWaitAnswer, TraceEvent,
     answer_from_closed,
 };
 use ciao_wire::quote::Quote;
-use ciao_wire::{Instant, Protocol, SeqNum};
+use ciao_wire::{Instant, SeqNum};
 use core::panic::Location;
 
 /// A segment for one of our addresses, or several that were merged.
@@ -63,18 +64,18 @@ impl Tcp {
         reported: Reported,
         quote: &Quote,
     ) -> Result<(), HostDropReason> {
-        if quote.protocol != Protocol::TCP {
-            return Err(HostDropReason::IcmpIgnored);
-        }
         let unknown = HostDropReason::IcmpQuoteUnknown;
         let local = context.interfaces.local(quote.source.ip()).ok_or(unknown)?;
         let endpoints = Endpoints::new(local, quote.source.port(), quote.destination);
-        let kind = reported.meaning().ok_or(HostDropReason::IcmpIgnored)?;
+        let kind = match path_mtus::claimed_mtu(reported, quote) {
+            Some(mtu) => IcmpErrorKind::PacketTooBig { mss: mtu - headers_len(quote.destination.ip()) },
+            None => reported.meaning().ok_or(HostDropReason::IcmpIgnored)?,
+        };
         // A half-open connection goes on trying, and one in TIME-WAIT has nothing to lose.
         let Some(Holder::Connection(index)) = self.tables.find(&endpoints) else { return Err(unknown) };
         let socket = &mut self.tables.sockets[index as usize];
         context.trace.attribute(socket.id);
-        match socket.connection.handle_icmp(IcmpError { kind, quoted_seq: quote.seq }) {
+        match socket.connection.handle_icmp(now, IcmpError { kind, quoted_seq: quote.seq }) {
             Belief::Believed => {
                 self.after_input(context, now, index);
                 Ok(())
@@ -148,7 +149,7 @@ impl Tcp {
             return Err(reset_answer(context, now, arrival, reason));
         }
         let entry = self.take_half_open(index);
-        let new = self.adopt(context, entry);
+        let new = self.adopt(context, now, entry);
         self.tables.succeed(Holder::HalfOpen(index), Holder::Connection(new));
         self.complete_handshake(context, now, new, &mut arrival.segment);
         Ok(())
@@ -170,10 +171,11 @@ impl Tcp {
     }
 
     /// Makes a connection of a half-open record, in SYN-RECEIVED and not yet listed.
-    pub(crate) fn adopt(&mut self, context: &Context, entry: HalfOpenEntry) -> u32 {
+    pub(crate) fn adopt(&mut self, context: &Context, now: Instant, entry: HalfOpenEntry) -> u32 {
         let HalfOpenEntry { half_open, id, endpoints, interface, listener, timer: _ } = entry;
         let Listener { options, ip, .. } = *self.listeners.at(listener);
-        let connection = half_open.establish(&context.config.tcp, options, context.config.trace);
+        let mut connection = half_open.establish(&context.config.tcp, options, context.config.trace);
+        limit_to_path(context, now, &mut connection, endpoints.remote_address());
         let owner = Owner::Listener(listener);
         self.keep(socket(connection, id, endpoints, (interface, ip), owner))
     }

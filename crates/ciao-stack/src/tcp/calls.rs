@@ -12,7 +12,7 @@ use crate::request::{ConnectRequest, IpOptions, ListenRequest};
 use crate::routing::LocalIndex;
 use crate::tcp::arrival::Predecessor;
 use crate::tcp::tables::{Owner, Socket};
-use crate::tcp::{Tcp, local_of, record_info, socket};
+use crate::tcp::{Tcp, limit_to_path, local_of, record_info, socket};
 use crate::trace::Opening;
 use alloc::vec::Vec;
 use ciao_tcp::{Cause, Connection};
@@ -43,6 +43,7 @@ impl Tcp {
         let mut connection = Connection::connect(now, &context.config.tcp, request.options, setup);
         self.offer_fast_open(now, request, setup.default_mss, &mut connection);
         let sent = if data.is_empty() { 0 } else { connection.send(now, data).unwrap_or_default() };
+        limit_to_path(context, now, &mut connection, request.remote.ip());
         let index = self.keep(socket(connection, id, endpoints, (interface, request.ip), Owner::Application));
         self.tables.list(Holder::Connection(index));
         self.after_input(context, now, index);

@@ -88,7 +88,7 @@ impl Tcp {
         Self::record_syn_received(context, now, id);
         let timer = TimerHandle::NONE;
         let entry = HalfOpenEntry { half_open, id, endpoints, interface: origin.interface, listener, timer };
-        let index = self.adopt(context, entry);
+        let index = self.adopt(context, now, entry);
         self.tables.list(Holder::Connection(index));
         self.complete_handshake(context, now, index, segment);
         Ok(())

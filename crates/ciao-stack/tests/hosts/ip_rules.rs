@@ -326,13 +326,19 @@ fn datagrams_travel_both_ways_over_both_versions() {
 
 // RFC 1122 §3.3.3 1122-3.3.3
 #[test]
-fn a_datagram_that_does_not_fit_is_not_sent_and_a_full_queue_takes_no_more() {
+fn a_datagram_leaves_in_fragments_that_fit_and_a_full_queue_takes_no_more() {
     let mut pair = Pair::new();
     let server = pair.b.host.udp_bind(at(B4, 53)).expect("the port is free");
     let client = pair.a.host.udp_bind(at(A4, 0)).expect("a port is free");
     let send = |pair: &mut Pair, len| pair.a.host.udp_send_to(pair.now, client, &vec![1; len], at(B4, 53));
-    assert_eq!(send(&mut pair, 1472), Ok(()));
-    assert_eq!(send(&mut pair, 1473), Err(UdpSendError::TooLong));
+    for len in [1472, 1473, 65_507] {
+        assert_eq!(send(&mut pair, len), Ok(()));
+        pair.flow();
+        let arrived = pair.b.host.udp_receive_from(server, &mut [0; 1 << 16]);
+        assert_eq!(arrived.map(|(len, _)| len), Some(len));
+    }
+    assert!(pair.a.take_sent().iter().all(|packet| packet.len() <= 1500));
+    assert_eq!(send(&mut pair, 65_508), Err(UdpSendError::TooLong));
     for remote in [at("0.0.0.0", 53), at(B4, 0), at(B6, 53)] {
         let sent = pair.a.host.udp_send_to(pair.now, client, b"x", remote);
         assert_eq!(sent, Err(UdpSendError::InvalidRemote), "{remote}");

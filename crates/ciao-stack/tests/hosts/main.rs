@@ -9,5 +9,6 @@ mod ip_rules;
 mod listening;
 mod many;
 mod pair;
+mod path_mtu;
 mod syn_flood;
 mod tcp_between_hosts;

@@ -94,7 +94,14 @@ fn verify(packet: &Packet) -> IpAddr {
     assert_eq!(header.total_len(), bytes.len());
     assert!(header.hop_limit() > 0);
     if let IpHeader::V4(header) = header {
-        assert!(header.dont_fragment && header.identification == 0, "an atomic datagram has no ID to tell");
+        if header.is_fragment() {
+            assert!(!header.dont_fragment);
+        } else {
+            assert!(
+                header.dont_fragment && header.identification == 0,
+                "an atomic datagram has no ID to tell"
+            );
+        }
     }
     if header.protocol() == Protocol::TCP {
         let (tcp, _) = TcpHeader::parse(&bytes[ip_len..]).expect("it has a good TCP header");

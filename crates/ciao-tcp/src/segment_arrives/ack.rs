@@ -111,6 +111,8 @@ impl Connection {
             }
             _ => self.sent.acknowledge(ack, note),
         }
+        // Options take 40 bytes at most.
+        self.full_size_acked |= ack.since(self.snd.una) + 40 >= u32::from(self.snd.mss);
         self.snd.una = ack;
         let rtt = sent_at.map(|sent_at| now.since(sent_at));
         if let Some(rtt) = rtt {
@@ -157,6 +159,9 @@ impl Connection {
         }
         if self.owner == Owner::Gone {
             self.set_timer(Timer::Orphan, now + self.config.orphan_timeout);
+        }
+        if self.seldom.is_some() {
+            self.search_segment_size(now);
         }
     }
 

@@ -102,7 +102,7 @@ impl Connection {
     // RFC 9293 §3.7.1 MUST-14, MUST-15, MUST-16
     fn take_peer_mss(&mut self, mss: Option<u16>) {
         if let Some(mss) = mss {
-            self.snd.mss = mss.min(self.announce_mss).max(Self::LEAST_MSS);
+            self.set_peer_mss(mss.min(self.announce_mss).max(Self::LEAST_MSS));
         }
     }
 

@@ -80,6 +80,11 @@ impl Connection {
         if room < offered.min(mss) {
             return Err(self.congestion_window_full());
         }
+        if self.seldom.is_some()
+            && let Some(plan) = self.decide_path_probe(unsent, usable, room)
+        {
+            return Ok(plan);
+        }
         if unsent <= mss && unsent == offered && self.may_send_small(unsent) {
             // All that there is goes into one segment.
             return Ok(Plan::NewData { len: unsent, fin: fin_queued && usable > unsent });

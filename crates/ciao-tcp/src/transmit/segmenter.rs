@@ -30,13 +30,14 @@ impl Connection {
             self.note_probe(plan);
         }
         match plan {
-            Plan::NewData { len, fin } => self.build_new_data(now, len, fin),
+            Plan::NewData { len, fin } => self.build_new_data(now, len, fin, Transmission::First),
             Plan::Ack(transmission) => self.build_ack(now, transmission),
             Plan::Retransmit { start, len } => {
                 let transmission =
                     if is_probe { Transmission::LossProbe } else { self.recovery.transmission() };
                 self.build_retransmission(now, Range { start, end: start + len }, transmission)
             }
+            Plan::PathProbe { len } => self.build_path_probe(now, len),
             Plan::Probe(transmission) => self.build_probe(now, transmission),
             Plan::Syn => self.build_syn(now),
             Plan::Reset(reset) => {
@@ -153,7 +154,7 @@ impl Connection {
                 // The data that the first SYN carried comes later.
                 self.send_all_again();
             }
-            self.sent.retransmitted(self.snd.iss, 1, now);
+            self.sent.retransmitted(self.snd.iss, 1, now, 1);
             self.settle_recovery();
             self.counters.retransmitted(1, 0);
             self.recovery.syn_retransmissions = self.recovery.syn_retransmissions.saturating_add(1);
@@ -198,7 +199,13 @@ impl Connection {
     }
 
     // RFC 6298 §5 6298-5d: what is outstanding has a timer from the start
-    fn build_new_data(&mut self, now: Instant, len: u32, fin: bool) -> SegmentOut {
+    fn build_new_data(
+        &mut self,
+        now: Instant,
+        len: u32,
+        fin: bool,
+        transmission: Transmission,
+    ) -> SegmentOut {
         let unsent = self.unsent();
         let offset = self.snd.nxt.since(self.send_buffer_start());
         let starts_idle = self.outstanding() == 0;
@@ -226,9 +233,20 @@ impl Connection {
         } else {
             self.counters.held(now, Held::ByNetwork);
         }
-        let body =
+        let mut body =
             self.body(offset, len, flag_if(len == unsent, TcpFlags::PSH) | flag_if(fin, TcpFlags::FIN));
-        self.build(now, seq, Transmission::First, body)
+        if transmission == Transmission::PathProbe {
+            body.segment_size = 0;
+        }
+        self.build(now, seq, transmission, body)
+    }
+
+    // RFC 4821 §7 4821-1: data that must go out anyway
+    fn build_path_probe(&mut self, now: Instant, len: u32) -> SegmentOut {
+        let start = self.snd.nxt;
+        let segment = self.build_new_data(now, len, false, Transmission::PathProbe);
+        self.note_path_probe(start, start + len);
+        segment
     }
 
     // RFC 9293 §3.8.1, RFC 6864 §4: a retransmission is a new segment with the old numbers and today's
@@ -236,7 +254,7 @@ impl Connection {
     fn build_retransmission(&mut self, now: Instant, range: Range, transmission: Transmission) -> SegmentOut {
         let Range { start, end } = range;
         let len = end.since(start);
-        self.sent.retransmitted(start, len, now);
+        self.sent.retransmitted(start, len, now, self.effective_mss());
         self.note_sent_in_recovery(now, range, Sending::Again);
         let fin = self.fin == Fin::Sent && end == self.snd.nxt;
         let data = len - u32::from(fin);

@@ -46,11 +46,17 @@ fn a_connected_socket_hears_its_peer_alone() {
 }
 
 #[test]
-fn a_datagram_longer_than_a_packet_is_refused() {
+fn a_datagram_longer_than_a_packet_arrives_and_one_longer_than_any_is_refused() {
     let pair = Pair::new();
     pair.run(async {
+        let server = pair.server.bind_udp((SERVER, 53)).await.unwrap();
         let client = pair.client.bind_udp("10.0.0.1:0").await.unwrap();
-        let error = client.try_send_to(&[0; 2000], (SERVER, 53).into()).unwrap_err();
+        let long: Vec<u8> = (0..8_000).map(|n| n as u8).collect();
+        client.send_to(&long, (SERVER, 53)).await.unwrap();
+        let mut bytes = vec![0; 10_000];
+        let (len, _) = server.recv_from(&mut bytes).await.unwrap();
+        assert!(bytes[..len] == long, "{len} bytes");
+        let error = client.try_send_to(&[0; 65_508], (SERVER, 53).into()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
     });
 }

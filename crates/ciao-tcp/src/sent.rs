@@ -36,6 +36,13 @@ impl SentRecord {
         self.len().div_ceil(u32::from(self.segment_size.max(1)))
     }
 
+    /// Where its last segment begins, of which the last `fin` numbers are a FIN.
+    pub(crate) fn last_segment(&self, fin: u32) -> SeqNum {
+        let data = self.len() - fin;
+        let len = data.checked_sub(1).map_or(0, |before| before % u32::from(self.segment_size.max(1)) + 1);
+        self.end - fin - len
+    }
+
     pub(crate) fn was_retransmitted(&self) -> bool {
         self.transmissions > 1
     }
@@ -306,6 +313,15 @@ mod tests {
 
     fn lose(sent: &mut Sent, start: u32, end: u32) {
         sent.judge(SeqNum(start), Some(SeqNum(end)), |_| ControlFlow::Continue(Some(Fate::Lost)));
+    }
+
+    #[test]
+    fn the_last_segment_begins_where_it_was_sent_and_a_fin_is_no_part_of_its_size() {
+        for (len, fin, start) in [(10, 0, 5), (11, 1, 5), (12, 0, 10), (13, 1, 10), (5, 0, 0), (1, 1, 0)] {
+            let mut sent = Sent::new();
+            sent.push(SeqNum(0), len, Instant::ZERO, 5);
+            assert_eq!(sent.last().map(|last| last.last_segment(fin)), Some(SeqNum(start)), "{len}, {fin}");
+        }
     }
 
     #[test]

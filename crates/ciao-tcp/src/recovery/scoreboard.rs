@@ -9,6 +9,7 @@ use crate::recovery::{AckReport, Report};
 use crate::segment::Segment;
 use crate::sent::{Fate, Sent, SentRecord};
 use crate::trace::{LossSign, TraceEvent};
+use crate::variables::Fin;
 use alloc::collections::VecDeque;
 use ciao_wire::{SackBlock, SeqNum};
 use core::ops::ControlFlow;
@@ -189,6 +190,10 @@ impl Connection {
                 block.start.after(lowest) && block.start.before(block.end) && block.end.at_or_before(nxt);
             if !is_plausible {
                 continue;
+            }
+            if self.fin == Fin::Sent && block.end + 1 == nxt {
+                // A peer may report the data alone of a segment that brought our FIN too.
+                self.sent.divide(block.end);
             }
             let episode = self.recovery.episode_from(una);
             let (scoreboard, rack, sent) = (&mut episode.scoreboard, &mut episode.rack, &mut self.sent);

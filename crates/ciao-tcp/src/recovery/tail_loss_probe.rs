@@ -7,6 +7,7 @@ use crate::segment::Segment;
 use crate::timers::Timer;
 use crate::trace::{LossSign, TraceEvent};
 use crate::transmit::Plan;
+use crate::variables::Fin;
 use ciao_wire::{Instant, SeqNum};
 use core::time::Duration;
 
@@ -70,7 +71,11 @@ impl Connection {
         if new > 0 {
             return Plan::NewData { len: new, fin: false };
         }
-        let start = self.sent.last().map_or(self.snd.una, |last| last.end - last.len().min(mss));
+        // A segment as it was sent, where one still fits: a peer that has the one before it reports nothing
+        // of a part.
+        let fin = u32::from(self.fin == Fin::Sent);
+        let last = self.sent.last().map_or(self.snd.una, |last| last.last_segment(fin));
+        let start = last.latest(self.snd.nxt - fin - mss);
         Plan::Retransmit { start, len: self.snd.nxt.since(start) }
     }
 

@@ -11,7 +11,9 @@ use crate::timers::Timer;
 use crate::trace::TraceEvent;
 use crate::transmit::{Plan, WaitReason};
 use crate::variables::Fin;
-use ciao_wire::{Instant, Payload, SackBlocks, SeqNum, TcpFlags, TcpHeader, TcpOptions, Timestamps};
+use ciao_wire::{
+    Instant, Payload, SackBlock, SackBlocks, SeqNum, TcpFlags, TcpHeader, TcpOptions, Timestamps,
+};
 
 /// Bytes of the timestamps option with its padding.
 const TIMESTAMPS_LEN: u16 = 12;
@@ -102,8 +104,10 @@ impl Connection {
         }
         let room = limit - blocks.as_slice().len();
         if let Some(reassembly) = &self.reassembly {
-            for block in reassembly.sack_blocks(room).as_slice() {
-                blocks.push(*block);
+            for &SackBlock { start, end } in reassembly.sack_blocks(room).as_slice() {
+                // A FIN that came with the data has arrived as well.
+                let fin = u32::from(self.rcv.fin == Some(end));
+                blocks.push(SackBlock { start, end: end + fin });
             }
         }
         blocks

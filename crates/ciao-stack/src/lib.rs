@@ -12,7 +12,8 @@
 //! | Whose is a segment? | `tcp::arrival`, `demux` |
 //! | Which SYNs are answered without a record? | `tcp::syn_cookies` |
 //! | Which open a connection at once? | `tcp::fast_open` |
-//! | Where do callers wait, and where old connections? | `tcp::listeners`, `tcp::time_waits` |
+//! | Where do callers wait? | `tcp::half_opens`, `tcp::listeners` |
+//! | Where do old connections wait? | `tcp::time_waits` |
 //! | Whose turn is it to send? | `tcp` |
 //! | When does what want to be called? | `wheel` |
 //! | Which port is free, and which is kept for a socket? | `ports`, `tcp::binding` |
@@ -30,6 +31,7 @@
 extern crate alloc;
 
 pub mod carrier;
+mod chunks;
 mod config;
 mod context;
 pub mod counters;

@@ -11,6 +11,7 @@ mod binding;
 mod calls;
 mod fast_open;
 mod fast_open_cache;
+mod half_opens;
 mod listeners;
 mod syn_cookies;
 mod tables;

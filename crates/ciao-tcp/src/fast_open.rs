@@ -138,6 +138,7 @@ impl Connection {
     /// Adds to a SYN or SYN-ACK what a fast opening has in it.
     #[cold]
     pub(crate) fn add_fast_open(&mut self, now: Instant, syn: &mut SegmentOut) {
+        let limit = self.announce_mss.min(self.syn_limit());
         let Some(fast_open) = self.seldom.as_mut().and_then(|seldom| seldom.fast_open.as_mut()) else {
             return;
         };
@@ -150,8 +151,7 @@ impl Connection {
             }
             (TcpState::SynSent, FastOpen::Offered { cookie, mss, .. }) => {
                 syn.header.options.fast_open = Some(*cookie);
-                let room =
-                    usize::from((*mss).min(self.announce_mss)).saturating_sub(syn.header.options.len());
+                let room = usize::from((*mss).min(limit)).saturating_sub(syn.header.options.len());
                 let len = self.send_buffer.len().min(room as u32);
                 if len > 0 && !cookie.is_request() {
                     syn.payload = self.send_buffer.slice(0, len);

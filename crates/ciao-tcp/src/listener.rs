@@ -165,6 +165,15 @@ impl HalfOpen {
         }
     }
 
+    /// How often it has run out of time at most, while it lives.
+    pub const MAX_TIMEOUTS: u8 = SYN_ACK_RETRANSMISSIONS;
+
+    /// How often it has run out of time. Those for which that is the same wait equally long.
+    #[must_use]
+    pub fn timeouts(&self) -> u8 {
+        self.timeouts
+    }
+
     /// When `handle_timeout` is to be called.
     #[must_use]
     pub fn poll_timeout(&self) -> Instant {

@@ -119,6 +119,12 @@ impl Connection {
         self.path().map_or(u16::MAX, |_| self.snd.mss)
     }
 
+    /// The most payload, options included, of a SYN: what the path is known to take, or every path does.
+    pub(crate) fn syn_limit(&self) -> u16 {
+        let known = self.path().map_or(u16::MAX, |path| path.high);
+        if self.config.path_mtu_discovery { known } else { known.min(self.floor_mss) }
+    }
+
     fn path_mut(&mut self) -> &mut PathMtu {
         let ceiling = self.snd.mss;
         self.seldom_mut().path.get_or_insert(PathMtu {

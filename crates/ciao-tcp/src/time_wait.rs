@@ -26,19 +26,39 @@ const LEAST_WAIT: Duration = Duration::from_secs(1);
 /// A connection in TIME-WAIT.
 #[derive(Clone, Copy, Debug)]
 pub struct TimeWait {
-    expires: Instant,
-    snd_nxt: SeqNum,
-    rcv_nxt: SeqNum,
+    expires: Expiry,
     /// The window field to repeat.
     window: u16,
-    timestamps: Option<WaitingTimestamps>,
+    snd_nxt: SeqNum,
+    rcv_nxt: SeqNum,
+    /// TS.Recent, if timestamps were agreed on. Our own offset can be computed when it is needed.
+    recent: u32,
+    use_of_timestamps: UseOfTimestamps,
 }
 
-/// What is kept of the timestamps.
+/// Whether timestamps were agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum UseOfTimestamps {
+    Agreed,
+    None,
+}
+
+/// The end of the wait in whole microseconds, in six bytes: enough for eight years.
 #[derive(Clone, Copy, Debug)]
-struct WaitingTimestamps {
-    recent: u32,
-    offset: u32,
+struct Expiry {
+    low: u32,
+    high: u16,
+}
+
+impl Expiry {
+    fn new(at: Instant) -> Self {
+        let micros = at.as_nanos().div_ceil(1000);
+        Self { low: micros as u32, high: u16::try_from(micros >> 32).unwrap_or(u16::MAX) }
+    }
+
+    fn at(self) -> Instant {
+        Instant::from_micros(u64::from(self.high) << 32 | u64::from(self.low))
+    }
 }
 
 /// What a segment in TIME-WAIT calls for.
@@ -61,24 +81,39 @@ impl TimeWait {
         let timestamps = &connection.timestamps;
         let window = (connection.rcv.wnd() >> connection.rcv.wind_shift).min(u32::from(u16::MAX));
         Self {
-            expires,
+            expires: Expiry::new(expires),
+            window: u16::try_from(window).expect("it was just limited to 16 bits"),
             snd_nxt: connection.snd.nxt,
             rcv_nxt: connection.rcv.nxt,
-            window: u16::try_from(window).expect("it was just limited to 16 bits"),
-            timestamps: timestamps
-                .agreed
-                .then_some(WaitingTimestamps { recent: timestamps.recent, offset: timestamps.offset }),
+            recent: timestamps.recent,
+            use_of_timestamps: if timestamps.agreed {
+                UseOfTimestamps::Agreed
+            } else {
+                UseOfTimestamps::None
+            },
         }
     }
 
     /// When the wait is over.
     #[must_use]
     pub fn expires(&self) -> Instant {
-        self.expires
+        self.expires.at()
     }
 
-    /// Handles a segment of the old connection, or one that begins a new one on the same ports.
-    pub fn handle_segment(&mut self, now: Instant, config: &Config, segment: &Segment) -> TimeWaitAnswer {
+    /// TS.Recent, if timestamps were agreed on.
+    fn timestamp_recent(&self) -> Option<u32> {
+        (self.use_of_timestamps == UseOfTimestamps::Agreed).then_some(self.recent)
+    }
+
+    /// Handles a segment of the old connection, or one that begins a new one on the same ports. `offset` is
+    /// that of the timestamps, from [`crate::isn`].
+    pub fn handle_segment(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        offset: u32,
+        segment: &Segment,
+    ) -> TimeWaitAnswer {
         let flags = segment.header.flags;
         if flags.rst() {
             // RFC 1337 §3 1337-1: hostile to no one but an assassin, the wait goes on
@@ -90,13 +125,13 @@ impl TimeWait {
         let repeats_fin = flags.fin() && segment.end() == self.rcv_nxt;
         if repeats_fin {
             // RFC 9293 §3.10.7.4: the peer did not get our last ACK
-            self.expires = now + config.msl * 2;
+            self.expires = Expiry::new(now + config.msl * 2);
         }
         // RFC 9293 §3.10.7.4 first: what is not acceptable, and a stale SYN (MAY-2), gets the last ACK again
         if segment.is_empty() && segment.header.seq == self.rcv_nxt {
             return TimeWaitAnswer::Dropped(DropReason::TimeWait);
         }
-        TimeWaitAnswer::Acknowledge(self.acknowledgment(now, segment))
+        TimeWaitAnswer::Acknowledge(self.acknowledgment(now, offset, segment))
     }
 
     /// Where the numbers of a successor begin at the earliest: far enough beyond the old ones that nothing of
@@ -110,8 +145,8 @@ impl TimeWait {
     // RFC 9293 §3.6.1 MAY-2, SHLD-4, RFC 6191 §2 6191-1
     fn is_newer_syn(&self, config: &Config, segment: &Segment) -> bool {
         let new = segment.header.options.timestamps.filter(|_| config.timestamps);
-        match (self.timestamps, new) {
-            (Some(old), Some(new)) if new.value != old.recent => timestamps::is_older(old.recent, new.value),
+        match (self.timestamp_recent(), new) {
+            (Some(recent), Some(new)) if new.value != recent => timestamps::is_older(recent, new.value),
             (None, Some(_)) => true,
             _ => segment.header.seq.after(self.rcv_nxt),
         }
@@ -124,18 +159,17 @@ impl TimeWait {
     // RFC 6191 §2 6191-2
     #[must_use]
     pub fn yields_to_connect(&self, now: Instant, config: &Config) -> Option<SeqNum> {
-        let begun = self.expires - config.msl * 2;
+        let begun = self.expires() - config.msl * 2;
         let clocks_have_moved = now.since(begun) >= LEAST_WAIT;
-        (self.timestamps.is_some() && config.timestamps && clocks_have_moved).then(|| self.least_iss())
+        (self.timestamp_recent().is_some() && config.timestamps && clocks_have_moved)
+            .then(|| self.least_iss())
     }
 
     /// The last acknowledgment again. Its ports are those of `segment`, exchanged: a record in many copies
     /// does not keep what its table knows already.
-    fn acknowledgment(&self, now: Instant, segment: &Segment) -> SegmentOut {
-        let timestamps = self.timestamps.map(|waiting| Timestamps {
-            value: timestamps::clock(now, waiting.offset),
-            echo: waiting.recent,
-        });
+    fn acknowledgment(&self, now: Instant, offset: u32, segment: &Segment) -> SegmentOut {
+        let timestamps =
+            self.timestamp_recent().map(|echo| Timestamps { value: timestamps::clock(now, offset), echo });
         let header = TcpHeader {
             source_port: segment.header.destination_port,
             destination_port: segment.header.source_port,
@@ -165,9 +199,10 @@ impl Connection {
     /// A segment in TIME-WAIT while the application still holds the connection.
     pub(crate) fn in_time_wait(&mut self, now: Instant, segment: &Segment) -> Verdict {
         let Some(mut record) = self.time_wait() else { return Ok(()) };
-        match record.handle_segment(now, &self.config, segment) {
+        let expires = record.expires();
+        match record.handle_segment(now, &self.config, self.timestamps.offset, segment) {
             TimeWaitAnswer::Acknowledge(_) => {
-                if record.expires() != self.timers.deadline(Timer::TimeWait).unwrap_or_default() {
+                if record.expires() != expires {
                     self.set_timer(Timer::TimeWait, record.expires());
                 }
                 self.owed.acknowledge_now();
@@ -186,6 +221,6 @@ mod tests {
 
     #[test]
     fn a_record_is_small() {
-        assert!(size_of::<TimeWait>() <= 32, "{}", size_of::<TimeWait>());
+        assert!(size_of::<TimeWait>() <= 24, "{}", size_of::<TimeWait>());
     }
 }

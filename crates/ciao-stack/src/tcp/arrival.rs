@@ -10,12 +10,13 @@ use crate::ids::ConnectionId;
 use crate::path_mtus;
 use crate::ports::Version;
 use crate::request::{IpOptions, Overflow};
+use crate::tcp::half_opens::{HalfOpenEntry, Link};
 use crate::tcp::listeners::Listener;
-use crate::tcp::tables::{HalfOpenEntry, Owner, Reach};
-use crate::tcp::{Tcp, headers_len, limit_to_path, socket};
+use crate::tcp::tables::{Owner, Reach};
+use crate::tcp::{Tcp, headers_len, limit_to_path, local_of, socket};
 use crate::trace::{HostTraceEvent, Opening};
-use crate::wheel::TimerHandle;
 use ciao_tcp::icmp::{Belief, IcmpError, IcmpErrorKind};
+use ciao_tcp::isn::timestamp_offset;
 use ciao_tcp::{
     Cause, DropReason, HalfOpen, HalfOpenAnswer, Segment, SegmentOut, TcpState, TimeWaitAnswer, TraceEvent,
     answer_from_closed,
@@ -94,7 +95,7 @@ impl Tcp {
         let socket = &mut self.tables.sockets[index as usize];
         if socket.connection.state() == TcpState::TimeWait
             && let Some(mut wait) = socket.connection.time_wait()
-            && let answer = wait.handle_segment(now, &context.config.tcp, &arrival.segment)
+            && let answer = wait.handle_segment(now, &context.config.tcp, 0, &arrival.segment)
             && let TimeWaitAnswer::NewSyn { least_iss } = answer
         {
             return self.for_listener(context, now, arrival, Some((Holder::Connection(index), least_iss)));
@@ -112,7 +113,7 @@ impl Tcp {
         index: u32,
         arrival: &mut Arrival,
     ) -> Result<(), HostDropReason> {
-        let entry = &mut self.tables.half_open[index as usize];
+        let entry = &mut self.tables.half_open[index];
         let id = entry.id;
         context.trace.attribute(id);
         match entry.half_open.handle_segment(&arrival.segment) {
@@ -140,7 +141,7 @@ impl Tcp {
         index: u32,
         arrival: &mut Arrival,
     ) -> Result<(), HostDropReason> {
-        let listener = self.tables.half_open[index as usize].listener;
+        let listener = self.tables.half_open[index].listener;
         if let Err(reason) = self.check_room_to_accept(context, listener) {
             if self.listeners.at(listener).overflow == Overflow::Drop {
                 return Err(reason);
@@ -172,7 +173,7 @@ impl Tcp {
 
     /// Makes a connection of a half-open record, in SYN-RECEIVED and not yet listed.
     pub(crate) fn adopt(&mut self, context: &Context, now: Instant, entry: HalfOpenEntry) -> u32 {
-        let HalfOpenEntry { half_open, id, endpoints, interface, listener, timer: _ } = entry;
+        let HalfOpenEntry { half_open, id, endpoints, interface, listener, link: _ } = entry;
         let Listener { options, ip, .. } = *self.listeners.at(listener);
         let mut connection = half_open.establish(&context.config.tcp, options, context.config.trace);
         limit_to_path(context, now, &mut connection, endpoints.remote_address());
@@ -208,7 +209,9 @@ impl Tcp {
     ) -> Result<(), HostDropReason> {
         let id = self.tables.time_waits.id(index);
         let mut wait = *self.tables.time_waits.wait(index);
-        let answer = wait.handle_segment(now, &context.config.tcp, &arrival.segment);
+        let local = local_of(context, &arrival.endpoints);
+        let offset = timestamp_offset(&self.secret, local, arrival.endpoints.remote());
+        let answer = wait.handle_segment(now, &context.config.tcp, offset, &arrival.segment);
         self.tables.time_waits.update(index, wait);
         if let Some(id) = id.filter(|_| !matches!(answer, TimeWaitAnswer::NewSyn { .. })) {
             context.trace.attribute(id);
@@ -305,10 +308,9 @@ impl Tcp {
             half_open.grant_fast_open_cookie();
         }
         let interface = origin.interface;
-        let timer = TimerHandle::NONE;
-        let entry = HalfOpenEntry { half_open, id, endpoints: *endpoints, interface, listener, timer };
-        let slot = self.tables.half_open.insert(entry);
-        let index = u32::try_from(slot).expect("listeners limit their number");
+        let link = Link::NONE;
+        let entry = HalfOpenEntry { half_open, id, endpoints: *endpoints, interface, listener, link };
+        let index = self.tables.half_open.insert(entry);
         self.listeners.at_mut(listener).half_open += 1;
         self.tables.list(Holder::HalfOpen(index));
         self.serve_half_open(context, now, index);

@@ -125,9 +125,8 @@ impl Tcp {
     pub(crate) fn close_listener(&mut self, context: &mut Context, now: Instant, id: ListenerId) {
         self.listeners.check(id);
         let of_listener = self.tables.half_open.iter().filter(|(_, entry)| entry.listener == id.index);
-        let half_open: Vec<usize> = of_listener.map(|(slot, _)| slot).collect();
-        for slot in half_open {
-            let index = u32::try_from(slot).expect("it was given out as 32 bits");
+        let half_open: Vec<u32> = of_listener.map(|(index, _)| index).collect();
+        for index in half_open {
             self.drop_half_open(context, now, index, Cause::Aborted);
         }
         let listener = self.listeners.close(id);

@@ -10,7 +10,7 @@ use crate::tcp::arrival::{Arrival, Predecessor};
 use crate::tcp::fast_open_cache::{Advice, FastOpenCache};
 use crate::tcp::listeners::Listener;
 use crate::tcp::tables::Owner;
-use crate::tcp::{Tcp, socket};
+use crate::tcp::{Tcp, limit_to_path, socket};
 use crate::trace::Opening;
 use alloc::collections::VecDeque;
 use ciao_tcp::fast_open::{CookieKeys, CookieWorth, FastOpenOutcome};
@@ -123,7 +123,8 @@ impl Tcp {
         let id = self.next_connection();
         context.trace.attribute(id);
         Self::record_opened(context, now, id, endpoints, Opening::Passive);
-        let connection = Connection::fast_open(now, &context.config.tcp, options, setup, segment, fresh);
+        let mut connection = Connection::fast_open(now, &context.config.tcp, options, setup, segment, fresh);
+        limit_to_path(context, now, &mut connection, remote);
         let owner = Owner::Listener(listener);
         let index = self.keep(socket(connection, id, *endpoints, (origin.interface, ip), owner));
         self.tables.list(Holder::Connection(index));

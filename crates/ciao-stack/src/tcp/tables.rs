@@ -4,10 +4,11 @@ use crate::demux::{Demux, Endpoints, Holder};
 use crate::ids::{ConnectionId, InterfaceId, SocketId};
 use crate::ports::{Binding, Version};
 use crate::request::IpOptions;
+use crate::tcp::half_opens::HalfOpens;
 use crate::tcp::time_waits::TimeWaits;
 use crate::wheel::TimerHandle;
 use alloc::boxed::Box;
-use ciao_tcp::{Config, Connection, HalfOpen};
+use ciao_tcp::{Config, Connection};
 use ciao_wire::{Instant, SeqNum};
 use slab::Slab;
 
@@ -59,23 +60,12 @@ impl Socket {
     }
 }
 
-/// A half-open connection with what the host knows of it.
-#[derive(Debug)]
-pub(crate) struct HalfOpenEntry {
-    pub(crate) half_open: HalfOpen,
-    pub(crate) id: ConnectionId,
-    pub(crate) endpoints: Endpoints,
-    pub(crate) interface: InterfaceId,
-    pub(crate) listener: u32,
-    pub(crate) timer: TimerHandle,
-}
-
 /// All of them, and the table that finds them.
 #[derive(Debug)]
 pub(crate) struct Tables {
     /// Boxed, so that an idle slot and a moved table cost little.
     pub(crate) sockets: Slab<Box<Socket>>,
-    pub(crate) half_open: Slab<HalfOpenEntry>,
+    pub(crate) half_open: HalfOpens,
     pub(crate) time_waits: TimeWaits,
     demux: Demux,
     /// The connection that the last segment was for, while it is there.
@@ -86,7 +76,7 @@ impl Tables {
     pub(crate) fn new(key: [u8; 16]) -> Self {
         Self {
             sockets: Slab::new(),
-            half_open: Slab::new(),
+            half_open: HalfOpens::new(),
             time_waits: TimeWaits::new(),
             demux: Demux::new(key),
             last_receiver: None,
@@ -96,7 +86,7 @@ impl Tables {
     pub(crate) fn find(&self, endpoints: &Endpoints) -> Option<Holder> {
         self.demux.find(endpoints, |holder| match holder {
             Holder::Connection(index) => self.sockets[index as usize].endpoints == *endpoints,
-            Holder::HalfOpen(index) => self.half_open[index as usize].endpoints == *endpoints,
+            Holder::HalfOpen(index) => self.half_open[index].endpoints == *endpoints,
             Holder::TimeWait(index) => self.time_waits.endpoints(index) == *endpoints,
         })
     }
@@ -172,13 +162,13 @@ impl Tables {
 
 fn endpoints(
     sockets: &Slab<Box<Socket>>,
-    half_open: &Slab<HalfOpenEntry>,
+    half_open: &HalfOpens,
     time_waits: &TimeWaits,
     holder: Holder,
 ) -> Endpoints {
     match holder {
         Holder::Connection(index) => sockets[index as usize].endpoints,
-        Holder::HalfOpen(index) => half_open[index as usize].endpoints,
+        Holder::HalfOpen(index) => half_open[index].endpoints,
         Holder::TimeWait(index) => time_waits.endpoints(index),
     }
 }
@@ -191,6 +181,5 @@ mod tests {
     fn records_are_as_small_as_the_host_promises() {
         // Beside a connection's own size; the aim for an idle end is 512 B, all in.
         assert!(size_of::<Socket>() - size_of::<Connection>() <= 48, "{}", size_of::<Socket>());
-        assert!(size_of::<HalfOpenEntry>() <= 128, "{}", size_of::<HalfOpenEntry>());
     }
 }

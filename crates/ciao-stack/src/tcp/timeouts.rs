@@ -5,6 +5,7 @@
 use crate::context::Context;
 use crate::demux::Holder;
 use crate::tcp::Tcp;
+use crate::tcp::half_opens::HalfOpenEntry;
 use crate::tcp::tables::Owner;
 use crate::trace::HostTraceEvent;
 use crate::wheel::TimerHandle;
@@ -15,7 +16,6 @@ use ciao_wire::Instant;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waiter {
     Connection(u32),
-    HalfOpen(u32),
     /// The first of its accept queue has waited long enough.
     Listener(u32),
 }
@@ -27,8 +27,7 @@ impl Waiter {
     pub(crate) fn token(self) -> u32 {
         match self {
             Self::Connection(index) => index,
-            Self::HalfOpen(index) => 1 << KIND_SHIFT | index,
-            Self::Listener(index) => 2 << KIND_SHIFT | index,
+            Self::Listener(index) => 1 << KIND_SHIFT | index,
         }
     }
 
@@ -36,7 +35,6 @@ impl Waiter {
         let index = token & ((1 << KIND_SHIFT) - 1);
         match token >> KIND_SHIFT {
             0 => Self::Connection(index),
-            1 => Self::HalfOpen(index),
             _ => Self::Listener(index),
         }
     }
@@ -48,17 +46,20 @@ impl Tcp {
         while let Some(token) = self.wheel.pop_due(now) {
             match Waiter::of(token) {
                 Waiter::Connection(index) => self.connection_timer_fired(context, now, index),
-                Waiter::HalfOpen(index) => self.half_open_timer_fired(context, now, index),
                 Waiter::Listener(index) => self.listener_timer_fired(context, now, index),
             }
+        }
+        while let Some(index) = self.tables.half_open.pop_due(now) {
+            self.half_open_timer_fired(context, now, index);
         }
         self.end_time_waits(context, now);
     }
 
     /// A time before which `handle_timeout` has nothing to do.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        let time_wait = self.tables.time_waits.next_expiry();
-        self.wheel.next().into_iter().chain(time_wait).min()
+        let (half_open, time_waits) = (&self.tables.half_open, &self.tables.time_waits);
+        let others = half_open.next_deadline().into_iter().chain(time_waits.next_expiry());
+        self.wheel.next().into_iter().chain(others).min()
     }
 
     fn connection_timer_fired(&mut self, context: &mut Context, now: Instant, index: u32) {
@@ -69,9 +70,7 @@ impl Tcp {
     }
 
     fn half_open_timer_fired(&mut self, context: &mut Context, now: Instant, index: u32) {
-        let entry = &mut self.tables.half_open[index as usize];
-        entry.timer = TimerHandle::NONE;
-        match entry.half_open.handle_timeout(now) {
+        match self.tables.half_open[index].half_open.handle_timeout(now) {
             HalfOpenFate::Lives => self.serve_half_open(context, now, index),
             HalfOpenFate::Dies => self.drop_half_open(context, now, index, Cause::TimedOut),
         }
@@ -113,7 +112,7 @@ impl Tcp {
 
     /// Sends what a half-open connection owes, and sets its timer.
     pub(crate) fn serve_half_open(&mut self, context: &mut Context, now: Instant, index: u32) {
-        let entry = &mut self.tables.half_open[index as usize];
+        let entry = &mut self.tables.half_open[index];
         if let Some(mut segment) = entry.half_open.poll_transmit(now, &context.config.tcp) {
             let ip = self.listeners.at(entry.listener).ip;
             if entry.half_open.grants_fast_open_cookie() {
@@ -121,22 +120,16 @@ impl Tcp {
                 let remote = entry.endpoints.remote_address();
                 segment.header.options.fast_open = Some(self.fast_open_cookie(context, now, local, remote));
             }
-            let entry = &self.tables.half_open[index as usize];
+            let entry = &self.tables.half_open[index];
             let envelope = context.envelope(entry.endpoints.local, entry.endpoints.remote_address(), ip);
             context.send_alone(now, entry.interface, &envelope, segment, Some(entry.id));
         }
-        let entry = &mut self.tables.half_open[index as usize];
-        let at = entry.half_open.poll_timeout();
-        if entry.timer.is_set() {
-            self.wheel.reschedule(entry.timer, at);
-        } else {
-            entry.timer = self.wheel.insert(at, Waiter::HalfOpen(index).token());
-        }
+        self.tables.half_open.arm(index);
     }
 
     /// Drops a half-open connection.
     pub(crate) fn drop_half_open(&mut self, context: &mut Context, now: Instant, index: u32, cause: Cause) {
-        let id = self.tables.half_open[index as usize].id;
+        let id = self.tables.half_open[index].id;
         context.trace.record(now, Some(id), None, || {
             let (from, to) = (TcpState::SynReceived, TcpState::Closed);
             HostTraceEvent::Tcp(TraceEvent::StateChanged { from, to, cause })
@@ -146,11 +139,8 @@ impl Tcp {
     }
 
     /// Takes a half-open connection, which segments no longer find, out of its table.
-    pub(crate) fn take_half_open(&mut self, index: u32) -> super::tables::HalfOpenEntry {
-        let entry = self.tables.half_open.remove(index as usize);
-        if entry.timer.is_set() {
-            self.wheel.remove(entry.timer);
-        }
+    pub(crate) fn take_half_open(&mut self, index: u32) -> HalfOpenEntry {
+        let entry = self.tables.half_open.remove(index);
         self.listeners.at_mut(entry.listener).half_open -= 1;
         entry
     }
@@ -163,7 +153,7 @@ mod tests {
     #[test]
     fn tokens_keep_kind_and_index() {
         for index in [0, 1, (1 << KIND_SHIFT) - 1] {
-            for waiter in [Waiter::Connection(index), Waiter::HalfOpen(index), Waiter::Listener(index)] {
+            for waiter in [Waiter::Connection(index), Waiter::Listener(index)] {
                 assert_eq!(Waiter::of(waiter.token()), waiter);
             }
         }

@@ -30,6 +30,9 @@ pub struct HostConfig {
     /// Packets that wait for the driver besides what connections hold back themselves: echo replies, errors,
     /// resets, datagrams. 1,024, as Linux' `txqueuelen`; more are dropped.
     pub max_queued_packets: usize,
+    /// Most that is announced as MSS, and sent in one segment, whatever the interface takes: for tunnels
+    /// behind which packets are longer than here. None.
+    pub max_mss: Option<u16>,
     /// Most paths of which it is remembered that they take less than their interface. 1,024.
     pub max_path_mtus: usize,
     /// What datagrams in pieces may take.
@@ -50,6 +53,7 @@ impl Default for HostConfig {
             icmp_errors_per_s: 1_000,
             resets_per_s: 1_000,
             max_queued_packets: 1_024,
+            max_mss: None,
             max_path_mtus: 1_024,
             reassembly: ReassemblyLimits::default(),
             trace: Tracing::Off,

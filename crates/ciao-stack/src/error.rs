@@ -131,6 +131,8 @@ pub enum HostDropReason {
     MalformedIp,
     /// The IPv4 header's checksum is wrong (RFC 1122 §3.2.1.2).
     IpChecksum,
+    /// IPv6: an extension header or option that must not be passed over (RFC 8200 §4.2).
+    UnknownExtension,
     /// A fragment whose length or place cannot be (RFC 8200 §4.5).
     MalformedFragment,
     /// A first fragment that hides a part of the transport header (RFC 3128, RFC 7112).
@@ -199,9 +201,10 @@ pub enum HostDropReason {
 
 impl HostDropReason {
     /// All reasons, in the order of the checks.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::MalformedIp,
         Self::IpChecksum,
+        Self::UnknownExtension,
         Self::MalformedFragment,
         Self::TinyFragment,
         Self::FragmentOverlap,
@@ -242,6 +245,7 @@ impl HostDropReason {
         match self {
             Self::MalformedIp => "RFC 791 §3.1, RFC 8200 §3",
             Self::IpChecksum => "RFC 1122 §3.2.1.2",
+            Self::UnknownExtension => "RFC 8200 §4.2, §4.4",
             Self::MalformedFragment => "RFC 8200 §4.5",
             Self::TinyFragment => "RFC 3128 §2, RFC 7112 §5",
             Self::FragmentOverlap => "RFC 5722 §4",
@@ -283,6 +287,7 @@ impl fmt::Display for HostDropReason {
         f.pad(match self {
             Self::MalformedIp => "malformed IP header",
             Self::IpChecksum => "wrong IPv4 header checksum",
+            Self::UnknownExtension => "unknown extension header or option",
             Self::MalformedFragment => "malformed fragment",
             Self::TinyFragment => "first fragment too short",
             Self::FragmentOverlap => "overlapping fragments",

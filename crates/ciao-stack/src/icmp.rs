@@ -205,9 +205,8 @@ fn answer(
     }
 }
 
-/// Sends an error about `datagram` to its source, unless it was for many, or too many errors have gone there
-/// already. Errors themselves have a transport that we know, so none is ever complained about. Answers why
-/// the datagram goes no further.
+/// Sends an error about `datagram` to its source, unless it was for many or is an error itself, or too many
+/// errors have gone there already. Answers why the datagram goes no further.
 // RFC 1122 §3.2.2 1122-3.2.2a, 1122-3.2.2b
 // RFC 4443 §2.4 4443-2.4a, 4443-2.4b
 pub(crate) fn send_error(
@@ -217,14 +216,15 @@ pub(crate) fn send_error(
     datagram: &Datagram,
     complaint: Complaint,
 ) -> HostDropReason {
-    if datagram.opened.local().is_none() {
-        return HostDropReason::NotUnicast;
-    }
+    let Some(local) = datagram.opened.local() else { return HostDropReason::NotUnicast };
     let source = datagram.source();
+    if is_error(datagram) {
+        return reason_of(complaint);
+    }
     if !context.icmp_errors.take(now, source) {
         return HostDropReason::RateLimited;
     }
-    match (source, datagram.destination()) {
+    match (source, context.interfaces.address(local)) {
         (IpAddr::V4(_), _) => {
             let unreachable = |code| Icmpv4::Unreachable { code, next_hop_mtu: 0 };
             let error = match complaint {
@@ -253,10 +253,26 @@ pub(crate) fn send_error(
         }
         (IpAddr::V6(_), IpAddr::V4(_)) => unreachable!("a header has two addresses of one version"),
     }
+    reason_of(complaint)
+}
+
+/// Whether a packet reports an error itself, as far as that can be seen: its first fragment may be all that
+/// came of it.
+fn is_error(datagram: &Datagram) -> bool {
+    let bytes = datagram.quote(datagram.opened.ip_len + icmpv4::HEADER_BYTES);
+    let kind = bytes.get(datagram.opened.ip_len).copied();
+    match datagram.opened.ip.protocol() {
+        Protocol::ICMP => kind.is_none_or(icmpv4::is_error_type),
+        Protocol::ICMPV6 => kind.is_none_or(icmpv6::is_error_type),
+        _ => false,
+    }
+}
+
+fn reason_of(complaint: Complaint) -> HostDropReason {
     match complaint {
         Complaint::Port => HostDropReason::UdpPortClosed,
         Complaint::Protocol => HostDropReason::UnknownProtocol,
-        Complaint::Header(_) => HostDropReason::MalformedIp,
+        Complaint::Header(_) => HostDropReason::UnknownExtension,
         Complaint::ReassemblyTime => HostDropReason::ReassemblyTimeout,
     }
 }

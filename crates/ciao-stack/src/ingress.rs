@@ -11,7 +11,8 @@ use crate::routing::{Destination, Interfaces, LocalIndex, Source};
 use bytes::Bytes;
 use ciao_wire::checksum::pseudo_header;
 use ciao_wire::ipv4::SourceRoute;
-use ciao_wire::{Checksum, IpHeader, Packet, ParseError, Protocol, Sum};
+use ciao_wire::ipv6_extensions::{Multicast, Objection, objection};
+use ciao_wire::{Checksum, IpHeader, Ipv6Header, Packet, ParseError, Protocol, Sum, ipv6};
 use core::net::IpAddr;
 
 /// What the IP header of a packet says that we may act upon.
@@ -31,6 +32,7 @@ pub(crate) fn open(
 ) -> Result<Opened, HostDropReason> {
     let (ip, ip_len) = parse_whole(packet, IpHeader::parse).map_err(|error| match error {
         ParseError::Checksum => HostDropReason::IpChecksum,
+        ParseError::UnknownExtension => HostDropReason::UnknownExtension,
         _ => HostDropReason::MalformedIp,
     })?;
     if ip.total_len() > packet.len() || ip.total_len() < ip_len {
@@ -41,18 +43,51 @@ pub(crate) fn open(
     if matches!(&ip, IpHeader::V4(header) if header.source_route == SourceRoute::Present) {
         return Err(HostDropReason::SourceRoute);
     }
+    let destination = check_addresses(&ip, interface, interfaces)?;
+    Ok(Opened { ip, ip_len, destination })
+}
+
+/// Opens a packet whose extension headers were refused as far as an answer to it needs, when its sender is to
+/// be told.
+// RFC 8200 §4.2, §4.4 8200-4a; RFC 5095 §3 5095-1; RFC 4443 §2.4 4443-2.4a
+pub(crate) fn open_refused(
+    packet: &Packet,
+    interface: InterfaceId,
+    interfaces: &Interfaces,
+) -> Option<(Opened, Objection)> {
+    let bytes = packet.to_vec();
+    let objection = objection(&bytes)?;
+    let ip = IpHeader::V6(Ipv6Header::of_refused(&bytes)?);
+    if ip.total_len() > bytes.len() {
+        return None;
+    }
+    let destination = match check_addresses(&ip, interface, interfaces).ok()? {
+        Destination::Many if objection.multicast == Multicast::Answered => {
+            Destination::Us(interfaces.source_for(interface, ip.source())?)
+        }
+        destination => destination,
+    };
+    Some((Opened { ip, ip_len: ipv6::HEADER_BYTES, destination }, objection))
+}
+
+/// Whom a packet is for, when it may come from where it says it does.
+#[inline]
+fn check_addresses(
+    ip: &IpHeader,
+    interface: InterfaceId,
+    interfaces: &Interfaces,
+) -> Result<Destination, HostDropReason> {
     // RFC 1122 §3.2.1.3 1122-3.2.1.3a
     let destination = interfaces.destination(interface, ip.destination());
     if destination == Destination::Other {
         return Err(HostDropReason::NotForUs);
     }
     match interfaces.source(interface, ip.source()) {
-        Source::Possible => {}
+        Source::Possible => Ok(destination),
         // RFC 1122 §3.2.1.3 1122-3.2.1.3b
-        Source::Impossible => return Err(HostDropReason::InvalidSource),
-        Source::Ours => return Err(HostDropReason::OwnSource),
+        Source::Impossible => Err(HostDropReason::InvalidSource),
+        Source::Ours => Err(HostDropReason::OwnSource),
     }
-    Ok(Opened { ip, ip_len, destination })
 }
 
 impl Opened {

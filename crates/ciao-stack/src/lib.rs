@@ -5,7 +5,7 @@
 //! | Which calls are there? | [`host`] |
 //! | Which numbers can be set? | [`config`] |
 //! | What is an interface, what does its link do for the host? | [`interface`] |
-//! | Which addresses and routes has the host, which source address does it choose? | `routing` |
+//! | Which addresses and routes has the host, which source address? | `routing`, `source_selection` |
 //! | What happens to packets that arrive, and which checks does each pass? | `receive`, `ingress` |
 //! | How does a datagram in fragments become one again, and how is one cut? | `reassembly`, `fragmentation` |
 //! | Which segments become one for TCP, and one segment many packets? | `merge`, `segmentation` |
@@ -54,6 +54,7 @@ mod receive;
 pub mod request;
 mod routing;
 mod segmentation;
+mod source_selection;
 mod tcp;
 pub mod trace;
 mod udp;

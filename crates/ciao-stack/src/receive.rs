@@ -75,7 +75,11 @@ impl<'a> Receiver<'a> {
 
     /// Opens a packet in the regular way.
     fn on_unfamiliar(&mut self, origin: Origin, mut packet: Packet) -> Result<(), HostDropReason> {
-        let opened = ingress::open(&mut packet, self.interface, &self.context.interfaces)?;
+        let opened = match ingress::open(&mut packet, self.interface, &self.context.interfaces) {
+            Ok(opened) => opened,
+            Err(HostDropReason::UnknownExtension) => return Err(self.object(origin, packet)),
+            Err(reason) => return Err(reason),
+        };
         if opened.ip.is_fragment() {
             self.interrupt_run();
             return self.on_fragment(origin, &Datagram { packet, opened });
@@ -87,6 +91,17 @@ impl<'a> Receiver<'a> {
         let carrier = Carrier::of(&opened)?;
         self.context.familiar = Familiar::new(self.interface, &packet, carrier);
         self.on_segment(origin, &carrier, &mut packet)
+    }
+
+    /// Tells the sender of a packet which of its extension headers is refused, where the RFC wants that.
+    #[cold]
+    fn object(&mut self, origin: Origin, packet: Packet) -> HostDropReason {
+        self.interrupt_run();
+        let refused = ingress::open_refused(&packet, self.interface, &self.context.interfaces);
+        let answered = refused.filter(|(opened, _)| opened.local().is_some());
+        let Some((opened, objection)) = answered else { return HostDropReason::UnknownExtension };
+        let datagram = Datagram { packet, opened };
+        icmp::send_error(self.context, self.now, origin, &datagram, Complaint::Header(objection))
     }
 
     /// Puts a fragment beside the others of its datagram, and handles the datagram when it was the last one

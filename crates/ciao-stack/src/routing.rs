@@ -6,6 +6,7 @@
 
 use crate::ids::InterfaceId;
 use crate::interface::{Cidr, InterfaceConfig, Route};
+use crate::source_selection::Suitability;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -214,40 +215,18 @@ impl Interfaces {
         Some(Path { interface: *interface, next_hop: route.gateway.unwrap_or(remote) })
     }
 
-    /// The address from which a packet to `remote` leaves `interface`: of the same scope if there is one,
-    /// then the one with most leading bits in common, then the first.
-    // RFC 6724 §5 6724-1
+    /// The address from which a packet to `remote` leaves `interface`; of equally good ones the first.
     // RFC 1122 §3.3.4.3 1122-3.3.4.3
     pub(crate) fn source_for(&self, interface: InterfaceId, remote: IpAddr) -> Option<LocalIndex> {
         if let Some(own) = self.local(remote) {
             return Some(own);
         }
-        let of_interface = |local: &(usize, &Local)| local.1.interface == interface;
-        let same_version = |local: &(usize, &Local)| local.1.cidr.address.is_ipv4() == remote.is_ipv4();
-        let (index, _) =
-            self.locals.iter().enumerate().filter(of_interface).filter(same_version).max_by_key(
-                |(index, local)| {
-                    let address = local.cidr.address;
-                    let common = shared_prefix(address, remote).min(u32::from(local.cidr.prefix_len));
-                    (is_link_local(address) == is_link_local(remote), common, core::cmp::Reverse(*index))
-                },
-            )?;
-        u16::try_from(index).ok().map(LocalIndex)
-    }
-}
-
-fn is_link_local(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => address.is_link_local(),
-        IpAddr::V6(address) => address.is_unicast_link_local(),
-    }
-}
-
-fn shared_prefix(one: IpAddr, other: IpAddr) -> u32 {
-    match (one, other) {
-        (IpAddr::V4(one), IpAddr::V4(other)) => (one.to_bits() ^ other.to_bits()).leading_zeros(),
-        (IpAddr::V6(one), IpAddr::V6(other)) => (one.to_bits() ^ other.to_bits()).leading_zeros(),
-        _ => 0,
+        let candidates = self.locals.iter().enumerate().filter(|(_, local)| {
+            local.interface == interface && local.cidr.address.is_ipv4() == remote.is_ipv4()
+        });
+        let best = candidates
+            .max_by_key(|(index, local)| (Suitability::of(local.cidr, remote), core::cmp::Reverse(*index)));
+        u16::try_from(best?.0).ok().map(LocalIndex)
     }
 }
 
@@ -327,7 +306,6 @@ mod tests {
         assert_eq!(Interfaces::default().path(ip("8.8.8.8")), None);
     }
 
-    // RFC 6724 §5 6724-1
     // RFC 9293 §3.9.1.1 MUST-44
     // RFC 1122 §3.3.4.3 1122-3.3.4.3
     #[test]

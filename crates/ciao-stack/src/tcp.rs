@@ -137,7 +137,9 @@ impl Tcp {
             remote_port: endpoints.remote_port,
             iss: initial_sequence(&self.secret, now, local, remote),
             timestamp_offset: timestamp_offset(&self.secret, local, remote),
-            announce_mss: mtu.saturating_sub(headers).max(1),
+            announce_mss: mtu
+                .saturating_sub(headers)
+                .clamp(1, context.config.max_mss.unwrap_or(u16::MAX).max(1)),
             default_mss,
             tracing: context.config.trace,
         }

@@ -52,7 +52,8 @@ pub enum HostTraceEvent {
         /// The packet; its payload is shared, not copied.
         packet: Packet,
     },
-    /// A packet, or several merged by the link, came.
+    // RFC 9293 §3.9.1.9 MAY-9
+    /// A packet, or several merged by the link, came. Its header has DSCP, ECN and hop limit as they arrived.
     PacketReceived {
         /// Through which interface.
         interface: InterfaceId,

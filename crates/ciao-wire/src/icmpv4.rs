@@ -150,6 +150,12 @@ impl Icmpv4 {
     }
 }
 
+/// True for the types that report an error.
+#[must_use]
+pub const fn is_error_type(kind: u8) -> bool {
+    matches!(kind, UNREACHABLE | SOURCE_QUENCH | REDIRECT | TIME_EXCEEDED | PARAMETER_PROBLEM)
+}
+
 fn words(upper: u16, lower: u16) -> [u8; 4] {
     let ([a, b], [c, d]) = (upper.to_be_bytes(), lower.to_be_bytes());
     [a, b, c, d]

@@ -149,13 +149,19 @@ impl Icmpv6 {
     pub const fn is_error(&self) -> bool {
         match *self {
             Self::EchoRequest { .. } | Self::EchoReply { .. } => false,
-            Self::Other { kind, .. } => kind < FIRST_INFORMATIONAL || kind == REDIRECT,
+            Self::Other { kind, .. } => is_error_type(kind),
             Self::Unreachable { .. }
             | Self::PacketTooBig { .. }
             | Self::TimeExceeded { .. }
             | Self::ParameterProblem { .. } => true,
         }
     }
+}
+
+/// True for the types that are never answered with an error.
+#[must_use]
+pub const fn is_error_type(kind: u8) -> bool {
+    kind < FIRST_INFORMATIONAL || kind == REDIRECT
 }
 
 fn pseudo_sum(source: Ipv6Addr, destination: Ipv6Addr, len: usize) -> Sum {

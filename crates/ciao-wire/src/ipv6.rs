@@ -59,29 +59,40 @@ impl Ipv6Header {
         let Some(fixed) = bytes.first_chunk::<HEADER_BYTES>() else {
             return Err(ParseError::Truncated);
         };
-        let first = u32::from_be_bytes([fixed[0], fixed[1], fixed[2], fixed[3]]);
-        if first >> 28 != 6 {
+        if fixed[0] >> 4 != 6 {
             return Err(ParseError::Version);
         }
+        let mut header = Self::fixed(fixed);
+        let mut end = HEADER_BYTES;
+        if ipv6_extensions::is_extension(fixed[6]) {
+            let extensions = Extensions::walk(bytes).map_err(|refusal| refusal.error)?;
+            (header.protocol, header.fragment) = (extensions.protocol, extensions.fragment);
+            end = extensions.end;
+        }
+        Ok((header, end))
+    }
+
+    /// The fixed header of a packet whose extension headers are refused: the protocol is the first of them.
+    #[must_use]
+    pub fn of_refused(packet: &[u8]) -> Option<Self> {
+        packet.first_chunk::<HEADER_BYTES>().filter(|fixed| fixed[0] >> 4 == 6).map(Self::fixed)
+    }
+
+    #[inline]
+    fn fixed(fixed: &[u8; HEADER_BYTES]) -> Self {
+        let first = u32::from_be_bytes([fixed[0], fixed[1], fixed[2], fixed[3]]);
         let traffic_class = fixed[0] << 4 | fixed[1] >> 4;
-        let payload_len = u16::from_be_bytes([fixed[4], fixed[5]]);
-        let extensions = if ipv6_extensions::is_extension(fixed[6]) {
-            Extensions::walk(bytes).map_err(|refusal| refusal.error)?
-        } else {
-            Extensions { protocol: Protocol(fixed[6]), fragment: None, end: HEADER_BYTES }
-        };
-        let header = Self {
+        Self {
             dscp: traffic_class >> 2,
             ecn: Ecn::from_bits(traffic_class),
             flow_label: first & 0xf_ffff,
-            payload_len,
-            protocol: extensions.protocol,
+            payload_len: u16::from_be_bytes([fixed[4], fixed[5]]),
+            protocol: Protocol(fixed[6]),
             hop_limit: fixed[7],
             source: address(fixed, 8),
             destination: address(fixed, 24),
-            fragment: extensions.fragment,
-        };
-        Ok((header, extensions.end))
+            fragment: None,
+        }
     }
 
     /// Writes the fixed header to the first [`HEADER_BYTES`] of `bytes`.

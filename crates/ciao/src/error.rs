@@ -5,7 +5,7 @@
 //! call of the host may answer in `ciao_stack`.
 
 use ciao_stack::{BindError, ConnectError, ListenError, UdpSendError};
-use ciao_tcp::ConnectionError;
+use ciao_tcp::{ConnectionError, IcmpErrorKind};
 use std::fmt;
 use std::io::{self, ErrorKind};
 
@@ -58,6 +58,16 @@ pub(crate) fn bind_error(error: BindError) -> io::Error {
         _ => ErrorKind::Other,
     };
     io::Error::new(kind, error)
+}
+
+/// What ICMP says of a datagram.
+pub(crate) fn icmp_error(kind: IcmpErrorKind) -> io::Error {
+    let kind = match kind {
+        IcmpErrorKind::PortUnreachable => ErrorKind::ConnectionRefused,
+        IcmpErrorKind::HostUnreachable => ErrorKind::HostUnreachable,
+        _ => ErrorKind::NetworkUnreachable,
+    };
+    kind.into()
 }
 
 /// Why a datagram was not sent.

@@ -47,6 +47,13 @@ pub(crate) fn hop_limit(ttl: u32) -> io::Result<u8> {
     limit.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a TTL is between 1 and 255"))
 }
 
+/// The DiffServ code point of a type of service byte, whose lower two bits are ECN's.
+pub(crate) fn dscp(tos: u32) -> io::Result<u8> {
+    let tos = u8::try_from(tos)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "a type of service is at most 255"))?;
+    Ok(tos >> 2)
+}
+
 impl Stack {
     /// A socket for IPv4.
     #[must_use]
@@ -289,9 +296,8 @@ impl TcpSocket {
     /// stack. [`io::ErrorKind::InvalidInput`] above 255.
     // RFC 9293 §3.9.1.9 MUST-48
     pub fn set_tos_v4(&self, tos: u32) -> io::Result<()> {
-        let tos = u8::try_from(tos)
-            .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "a type of service is at most 255"))?;
-        self.change(|settings| settings.ip.dscp = tos >> 2);
+        let dscp = dscp(tos)?;
+        self.change(|settings| settings.ip.dscp = dscp);
         Ok(())
     }
 

@@ -582,6 +582,44 @@ impl TcpStream {
         })
     }
 
+    /// Sets the DiffServ code point of the connection's packets from now on, the upper six bits of `tos`. The
+    /// lower two are ECN's and belong to the stack.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] above 255; when the stack has ended.
+    // RFC 9293 §3.9.1.9 SHLD-21
+    pub fn set_tos_v4(&self, tos: u32) -> io::Result<()> {
+        let dscp = crate::tcp_socket::dscp(tos)?;
+        self.ask(|shard| {
+            let ip = shard.host.tcp_ip_options(self.id);
+            shard.host.tcp_set_ip_options(self.id, IpOptions { dscp, ..ip });
+        })
+    }
+
+    /// The type of service byte, ECN's bits zero.
+    ///
+    /// # Errors
+    /// When the stack has ended.
+    pub fn tos_v4(&self) -> io::Result<u32> {
+        self.ask(|shard| u32::from(shard.host.tcp_ip_options(self.id).dscp) << 2)
+    }
+
+    /// As [`Self::set_tos_v4`], for IPv6's traffic class.
+    ///
+    /// # Errors
+    /// As [`Self::set_tos_v4`].
+    pub fn set_tclass_v6(&self, tclass: u32) -> io::Result<()> {
+        self.set_tos_v4(tclass)
+    }
+
+    /// As [`Self::tos_v4`], for IPv6's traffic class.
+    ///
+    /// # Errors
+    /// As [`Self::tos_v4`].
+    pub fn tclass_v6(&self) -> io::Result<u32> {
+        self.tos_v4()
+    }
+
     /// All options of the connection.
     ///
     /// # Errors

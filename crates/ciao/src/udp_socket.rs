@@ -4,11 +4,12 @@
 //! the host's configuration is dropped and counted there.
 
 use crate::current::current_stack;
-use crate::error::{bind_error, udp_send_error, would_block};
+use crate::error::{bind_error, icmp_error, udp_send_error, would_block};
 use crate::shard::{Shard, Shared};
 use crate::stack::Stack;
+use crate::tcp_socket::{dscp, hop_limit};
 use crate::waiting::Place;
-use ciao_stack::UdpId;
+use ciao_stack::{IpOptions, UdpId};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -132,7 +133,8 @@ impl UdpSocket {
     /// The next datagram, without waiting: how many of its bytes fit into `buf`, and its sender.
     ///
     /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] when there is none; when the stack has ended.
+    /// [`io::ErrorKind::WouldBlock`] when there is none; [`io::ErrorKind::ConnectionRefused`] and the like
+    /// when ICMP says that what a connected socket sent has not arrived; when the stack has ended.
     pub fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         match self.shared.call(|shard, _| self.attempt(shard, buf)) {
             Poll::Ready(answer) => answer,
@@ -182,6 +184,75 @@ impl UdpSocket {
         })
     }
 
+    /// TTL, or hop limit, of the socket's datagrams.
+    ///
+    /// # Errors
+    /// When the stack has ended.
+    pub fn ttl(&self) -> io::Result<u32> {
+        let default = |shard: &mut Shard| shard.host.config().hop_limit;
+        self.ask(|shard| {
+            let own = shard.host.udp_ip_options(self.id).hop_limit;
+            u32::from(own.unwrap_or_else(|| default(shard)))
+        })
+    }
+
+    /// Sets the TTL, or hop limit, of the socket's datagrams: 1 to 255.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] outside that range; when the stack has ended.
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        let hop_limit = Some(hop_limit(ttl)?);
+        self.change_ip(|ip| ip.hop_limit = hop_limit)
+    }
+
+    /// Sets the DiffServ code point, the upper six bits of `tos`. The lower two are ECN's.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] above 255; when the stack has ended.
+    pub fn set_tos_v4(&self, tos: u32) -> io::Result<()> {
+        let dscp = dscp(tos)?;
+        self.change_ip(|ip| ip.dscp = dscp)
+    }
+
+    /// The type of service byte, ECN's bits zero.
+    ///
+    /// # Errors
+    /// When the stack has ended.
+    pub fn tos_v4(&self) -> io::Result<u32> {
+        self.ask(|shard| u32::from(shard.host.udp_ip_options(self.id).dscp) << 2)
+    }
+
+    /// As [`Self::set_tos_v4`], for IPv6's traffic class.
+    ///
+    /// # Errors
+    /// As [`Self::set_tos_v4`].
+    pub fn set_tclass_v6(&self, tclass: u32) -> io::Result<()> {
+        self.set_tos_v4(tclass)
+    }
+
+    /// As [`Self::tos_v4`], for IPv6's traffic class.
+    ///
+    /// # Errors
+    /// As [`Self::tos_v4`].
+    pub fn tclass_v6(&self) -> io::Result<u32> {
+        self.tos_v4()
+    }
+
+    fn ask<T>(&self, ask: impl FnOnce(&mut Shard) -> T) -> io::Result<T> {
+        self.shared.call(|shard, _| {
+            shard.check_open()?;
+            Ok(ask(shard))
+        })
+    }
+
+    fn change_ip(&self, change: impl FnOnce(&mut IpOptions)) -> io::Result<()> {
+        self.ask(|shard| {
+            let mut ip = shard.host.udp_ip_options(self.id);
+            change(&mut ip);
+            shard.host.udp_set_ip_options(self.id, ip);
+        })
+    }
+
     fn attempt(&self, shard: &mut Shard, buf: &mut [u8]) -> Poll<io::Result<(usize, SocketAddr)>> {
         if let Err(ended) = shard.check_open() {
             return Poll::Ready(Err(ended));
@@ -191,7 +262,11 @@ impl UdpSocket {
                 return Poll::Ready(Ok((len, from)));
             }
         }
-        Poll::Pending
+        // Whoever has no peer could not tell whose error it is (RFC 1122 §4.1.3.3; Linux).
+        match (shard.host.udp_take_error(self.id), self.peer.get()) {
+            (Some((remote, kind)), Some(peer)) if remote == *peer => Poll::Ready(Err(icmp_error(kind))),
+            _ => Poll::Pending,
+        }
     }
 }
 

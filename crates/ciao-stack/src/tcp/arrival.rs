@@ -123,7 +123,8 @@ impl Tcp {
                 return Err(HostDropReason::HalfOpen);
             }
             HalfOpenAnswer::Reset(segment) => {
-                reply(context, now, arrival, segment, Some(id));
+                let ip = self.listeners.at(entry.listener).ip;
+                reply(context, now, arrival, segment, (Some(id), ip));
                 return Err(HostDropReason::HalfOpen);
             }
             // RFC 9293 §3.5 MUST-11
@@ -147,7 +148,8 @@ impl Tcp {
                 return Err(reason);
             }
             self.drop_half_open(context, now, index, Cause::Aborted);
-            return Err(reset_answer(context, now, arrival, reason));
+            let ip = self.listeners.at(listener).ip;
+            return Err(reset_answer(context, now, arrival, ip, reason));
         }
         let entry = self.take_half_open(index);
         let new = self.adopt(context, now, entry);
@@ -218,7 +220,7 @@ impl Tcp {
         }
         match answer {
             TimeWaitAnswer::Acknowledge(segment) => {
-                reply(context, now, arrival, segment, id);
+                reply(context, now, arrival, segment, (id, IpOptions::default()));
                 Ok(())
             }
             TimeWaitAnswer::Dropped(reason) => {
@@ -248,7 +250,8 @@ impl Tcp {
             if predecessor.is_some() {
                 return Err(HostDropReason::TimeWait);
             }
-            return Err(reset_answer(context, now, arrival, HostDropReason::NoConnection));
+            let ip = IpOptions::default();
+            return Err(reset_answer(context, now, arrival, ip, HostDropReason::NoConnection));
         };
         let flags = arrival.segment.header.flags;
         if flags.rst() {
@@ -281,7 +284,9 @@ impl Tcp {
         match (full, listener.overflow) {
             (None, _) => self.open_half(context, now, index, arrival, predecessor),
             (Some(reason), Overflow::Drop) => return Err(reason),
-            (Some(reason), Overflow::Reset) => return Err(reset_answer(context, now, arrival, reason)),
+            (Some(reason), Overflow::Reset) => {
+                return Err(reset_answer(context, now, arrival, listener.ip, reason));
+            }
         }
         Ok(())
     }
@@ -351,16 +356,16 @@ fn record_drop(context: &mut Context, now: Instant, id: Option<ConnectionId>, re
     context.trace.record(now, id, None, || HostTraceEvent::Tcp(TraceEvent::Dropped { reason, decided_at }));
 }
 
-/// Sends `segment` back to where `arrival` came from.
+/// Sends `segment` back to where `arrival` came from, with what `ip` says to the network.
 pub(crate) fn reply(
     context: &mut Context,
     now: Instant,
     arrival: &Arrival,
     segment: SegmentOut,
-    connection: Option<ConnectionId>,
+    (connection, ip): (Option<ConnectionId>, IpOptions),
 ) {
     let Endpoints { local, .. } = arrival.endpoints;
-    let envelope = context.envelope(local, arrival.endpoints.remote_address(), IpOptions::default());
+    let envelope = context.envelope(local, arrival.endpoints.remote_address(), ip);
     context.send_alone(now, arrival.origin.interface, &envelope, segment, connection);
 }
 
@@ -371,12 +376,13 @@ pub(crate) fn reset_answer(
     context: &mut Context,
     now: Instant,
     arrival: &Arrival,
+    ip: IpOptions,
     reason: HostDropReason,
 ) -> HostDropReason {
     let Some(reset) = answer_from_closed(&arrival.segment) else { return reason };
     if !context.resets.take(now, arrival.endpoints.remote_address()) {
         return HostDropReason::RateLimited;
     }
-    reply(context, now, arrival, reset, None);
+    reply(context, now, arrival, reset, (None, ip));
     reason
 }

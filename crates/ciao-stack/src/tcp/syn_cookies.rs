@@ -40,13 +40,14 @@ impl Tcp {
     ) {
         let setup = self.setup(context, now, arrival.origin.interface, &arrival.endpoints);
         let ends = ends(context, &arrival.endpoints);
-        let Listener { options, cookies_until, .. } = self.listeners.at_mut(listener);
+        let Listener { options, cookies_until, ip, .. } = self.listeners.at_mut(listener);
+        let ip = *ip;
         *cookies_until = now + LIFETIME;
         let config = &context.config.tcp;
         let syn_ack =
             HalfOpen::cookie_syn_ack((now, &self.secret), ends, config, options, setup, &arrival.segment);
         context.counters.syn_cookies_sent += 1;
-        reply(context, now, arrival, syn_ack, None);
+        reply(context, now, arrival, syn_ack, (None, ip));
     }
 
     /// An acknowledgment that belongs to no connection has come to a listener: perhaps it brings a cookie
@@ -60,9 +61,9 @@ impl Tcp {
         arrival: &mut Arrival,
     ) -> Result<(), HostDropReason> {
         let not_for_us = HostDropReason::NotForListener;
-        let Listener { options, cookies_until, overflow, .. } = *self.listeners.at(listener);
+        let Listener { options, cookies_until, overflow, ip, .. } = *self.listeners.at(listener);
         if now >= cookies_until || arrival.segment.header.flags.syn() {
-            return Err(reset_answer(context, now, arrival, not_for_us));
+            return Err(reset_answer(context, now, arrival, ip, not_for_us));
         }
         let Arrival { origin, endpoints, segment } = &*arrival;
         let setup = self.setup(context, now, origin.interface, endpoints);
@@ -70,12 +71,12 @@ impl Tcp {
         let record = HalfOpen::from_cookie((now, &self.secret), ends, config, &options, setup, segment);
         let Some(half_open) = record else {
             context.counters.syn_cookies_refused += 1;
-            return Err(reset_answer(context, now, arrival, not_for_us));
+            return Err(reset_answer(context, now, arrival, ip, not_for_us));
         };
         if let Err(reason) = self.check_room_to_accept(context, listener) {
             return Err(match overflow {
                 Overflow::Drop => reason,
-                Overflow::Reset => reset_answer(context, now, arrival, reason),
+                Overflow::Reset => reset_answer(context, now, arrival, ip, reason),
             });
         }
         context.counters.syn_cookies_accepted += 1;

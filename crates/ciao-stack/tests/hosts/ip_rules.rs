@@ -397,3 +397,119 @@ fn the_trace_tells_what_came_before_what_it_caused() {
         .collect();
     assert_eq!(sent_by_a, received, "both ends log the same numbers");
 }
+
+/// An IPv6 packet to `destination` with one extension header of eight bytes, of type `kind`.
+fn extended(destination: &str, kind: u8, body: [u8; 6]) -> Packet {
+    let header = [&[17, 0][..], &body, &[0; 8]].concat();
+    ip_packet(A6, destination, Protocol(kind), &header)
+}
+
+// RFC 8200 §4.2 8200-4a
+// RFC 5095 §3 5095-1
+#[test]
+fn a_refused_extension_header_is_explained_where_the_rfc_wants_that() {
+    const DESTINATION_OPTIONS: u8 = 60;
+    const ROUTING: u8 = 43;
+    let explained = |packet: Packet| {
+        let (pair, mut end) = listener();
+        let answers = end.handle(pair.now, packet.clone());
+        assert_eq!(end.host.counters().dropped(HostDropReason::UnknownExtension), 1);
+        answers.first().map(|answer| {
+            let bytes = answer.to_vec();
+            let (IpHeader::V6(header), len) = IpHeader::parse(&bytes).expect("a packet") else { panic!("6") };
+            assert_eq!((header.source, header.destination), (v6(B6), v6(A6)));
+            let parsed = Icmpv6::parse(&bytes[len..], header.source, header.destination);
+            let (message, quoted) = parsed.expect("a message");
+            assert_eq!(quoted, packet.to_vec());
+            message
+        })
+    };
+    let option = |destination, kind| extended(destination, DESTINATION_OPTIONS, [kind, 4, 0, 0, 0, 0]);
+    let problem = |code, pointer| Some(Icmpv6::ParameterProblem { code, pointer });
+    for (destination, answered) in [(B6, [false, true, true]), ("ff02::1", [false, true, false])] {
+        for (kind, answered) in [0x45, 0x85, 0xc5].into_iter().zip(answered) {
+            let expected = problem(icmpv6::parameter::OPTION, 42).filter(|_| answered);
+            assert_eq!(explained(option(destination, kind)), expected, "{kind:#x} to {destination}");
+        }
+    }
+    let routing = extended(B6, ROUTING, [0, 1, 0, 0, 0, 0]);
+    assert_eq!(explained(routing), problem(icmpv6::parameter::HEADER_FIELD, 42));
+    let (pair, mut end) = listener();
+    let answers: usize = (0..3_000).map(|_| end.handle(pair.now, option(B6, 0x85)).len()).sum();
+    assert!((1..=1_000).contains(&answers), "{answers} errors");
+}
+
+fn v6(text: &str) -> std::net::Ipv6Addr {
+    text.parse().expect("an address")
+}
+
+// RFC 1122 §3.2.2 1122-3.2.2a
+#[test]
+fn fragments_of_an_error_are_not_complained_about() {
+    let (mut pair, mut end) = listener();
+    let quote = udp_packet(B4, A4, 53, &[0; 100]).to_vec();
+    for (message, answered) in [
+        (Icmpv4::TimeExceeded { code: 0 }.emit(&quote[..40]), 0),
+        (Icmpv4::EchoRequest { identifier: 1, sequence: 1 }.emit(&quote[..40]), 1),
+    ] {
+        let mut bytes = ip_packet(A4, B4, Protocol::ICMP, &[&message[..], &quote[..40]].concat()).to_vec();
+        let (IpHeader::V4(header), _) = IpHeader::parse(&bytes).expect("a packet") else { panic!("4") };
+        Ipv4Header { more_fragments: true, dont_fragment: false, ..header }.emit(&mut bytes);
+        end.handle(pair.now, Packet::from_bytes(Bytes::from(bytes)));
+        pair.now += std::time::Duration::from_secs(30);
+        end.host.handle_timeout(pair.now);
+        assert_eq!(end.drain(pair.now).len(), answered);
+    }
+}
+
+// RFC 9293 §3.7.1 MUST-14, MUST-16
+#[test]
+fn the_limit_of_the_host_holds_for_what_is_announced_and_for_what_is_sent() {
+    let config = HostConfig { max_mss: Some(1200), ..HostConfig::default() };
+    let mut pair = Pair::with(config, HostConfig::default(), ciao_stack::Offload::default());
+    let (client, _server) = pair.connected(B4, 80);
+    let mss = |packet: &Packet| TcpHeader::parse(&packet.to_vec()[20..]).expect("a segment").0.options.mss;
+    assert_eq!(pair.a.sent.first().map(mss), Some(Some(1200)));
+    assert_eq!(pair.b.sent.first().map(mss), Some(Some(1460)), "the other end has its own");
+    pair.a.host.tcp_send(pair.now, client, &[7; 5_000]).expect("there is room");
+    pair.flow();
+    assert_eq!(pair.a.sent.iter().map(Packet::len).max(), Some(1240));
+}
+
+// RFC 9293 §3.9.1.9 MUST-48, SHLD-22, MAY-9; §3.9.2 MUST-49
+#[test]
+fn every_packet_says_what_its_socket_was_told_and_the_peer_sees_it() {
+    let traced = HostConfig { trace: Tracing::On, ..HostConfig::default() };
+    let mut pair = Pair::with(HostConfig::default(), traced, ciao_stack::Offload::default());
+    let marks = |packets: &[Packet]| -> Vec<(u8, u8)> {
+        let header = |packet: &Packet| IpHeader::parse(&packet.to_vec()).expect("a packet").0;
+        packets.iter().map(header).map(|ip| (ip.dscp(), ip.hop_limit())).collect()
+    };
+    let of_listener = ciao_stack::IpOptions { dscp: 10, hop_limit: Some(7) };
+    let request = ListenRequest { ip: of_listener, ..ListenRequest::at(at(B4, 80)) };
+    let listener = pair.b.host.tcp_listen(request).expect("the port is free");
+    let of_caller = ciao_stack::IpOptions { dscp: 46, hop_limit: Some(9) };
+    let request = ciao_stack::ConnectRequest { ip: of_caller, ..ciao_stack::ConnectRequest::to(at(B4, 80)) };
+    pair.a.host.tcp_connect(pair.now, request).expect("nothing stands in the way");
+    pair.flow();
+    assert_eq!(marks(&pair.a.take_sent()), [(46, 9), (46, 9)], "SYN and ACK");
+    assert_eq!(marks(&pair.b.take_sent()), [(10, 7)], "SYN-ACK");
+    let received = |record: ciao_stack::TraceRecord| match record.event {
+        HostTraceEvent::PacketReceived { packet, .. } => Some(packet),
+        _ => None,
+    };
+    let seen: Vec<Packet> = pair.b.host.drain_trace().filter_map(received).collect();
+    assert_eq!(marks(&seen), [(46, 9), (46, 9)], "what came can be seen");
+    // An acknowledgment of what was never sent, to a listener: the RST is the listener's.
+    let stray = tcp_packet("192.0.2.77", B4, TcpFlags::ACK);
+    let reset = pair.b.handle(pair.now, stray);
+    assert_eq!(marks(&reset), [(10, 7)]);
+    let _socket = pair.b.host.tcp_accept(listener).expect("the handshake is complete");
+
+    let client = pair.a.host.udp_bind(at(A4, 0)).expect("a port is free");
+    pair.a.host.udp_set_ip_options(client, of_caller);
+    assert_eq!(pair.a.host.udp_ip_options(client), of_caller);
+    pair.a.host.udp_send_to(pair.now, client, &[1; 3_000], at(B4, 53)).expect("it is sent");
+    pair.a.drain(pair.now);
+    assert_eq!(marks(&pair.a.take_sent()), [(46, 9); 3], "fragments too");
+}

@@ -60,3 +60,37 @@ fn a_datagram_longer_than_a_packet_arrives_and_one_longer_than_any_is_refused() 
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
     });
 }
+
+#[test]
+fn a_connected_socket_learns_that_nobody_listens() {
+    let pair = Pair::new();
+    pair.run(async {
+        let client = pair.client.bind_udp("10.0.0.1:0").await.unwrap();
+        client.connect((SERVER, 9)).await.unwrap();
+        client.send(b"anybody?").await.unwrap();
+        let refused = client.recv(&mut [0; 8]).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+        assert_eq!(client.try_recv(&mut [0; 8]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    });
+}
+
+// RFC 9293 §3.9.1.9 SHLD-21
+#[test]
+fn what_packets_say_to_the_network_can_be_asked_and_changed() {
+    let pair = Pair::new();
+    pair.run(async {
+        let udp = pair.client.bind_udp("10.0.0.1:0").await.unwrap();
+        assert_eq!((udp.ttl().unwrap(), udp.tos_v4().unwrap()), (64, 0));
+        udp.set_ttl(5).unwrap();
+        udp.set_tos_v4(0xb8).unwrap();
+        assert_eq!((udp.ttl().unwrap(), udp.tos_v4().unwrap()), (5, 0xb8));
+        for wrong in [udp.set_ttl(0), udp.set_ttl(256), udp.set_tos_v4(256)] {
+            assert_eq!(wrong.unwrap_err().kind(), ErrorKind::InvalidInput);
+        }
+        let listener = pair.server.listen((SERVER, 80)).await.unwrap();
+        let stream = pair.client.connect((SERVER, 80)).await.unwrap();
+        listener.accept().await.unwrap();
+        stream.set_tclass_v6(0xbb).unwrap();
+        assert_eq!(stream.tclass_v6().unwrap(), 0xb8, "ECN's bits are not the application's");
+    });
+}

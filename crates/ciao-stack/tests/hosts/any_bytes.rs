@@ -3,7 +3,7 @@
 
 use crate::pair::{A4, A6, B4, B6, End, Pair, WIRE, at};
 use bytes::Bytes;
-use ciao_stack::{ListenRequest, Overflow};
+use ciao_stack::{ConnectRequest, FastOpen, ListenRequest, Overflow};
 use ciao_wire::{Checksum, Packet, Payload};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -17,13 +17,22 @@ fn busy() -> (Pair, Vec<Vec<u8>>) {
         pair.a.host.tcp_send(pair.now, client, b"some bytes").expect("there is room");
         pair.flow();
         pair.b.host.tcp_send(pair.now, server, b"some more").expect("there is room");
-        let request =
-            ListenRequest { overflow: Overflow::Reset, syn_queue: 4, ..ListenRequest::at(at(address, 90)) };
+        let request = ListenRequest {
+            overflow: Overflow::Reset,
+            syn_queue: 4,
+            fast_open: 4,
+            ..ListenRequest::at(at(address, 90))
+        };
         pair.b.host.tcp_listen(request).expect("the port is free");
         pair.b.host.udp_bind(at(address, 53)).expect("the port is free");
         let udp = pair.a.host.udp_bind(at(source, 0)).expect("a port is free");
         pair.a.host.udp_send_to(pair.now, udp, b"question", at(address, 53)).expect("it is sent");
         pair.connect(address, 90);
+        let fast = ConnectRequest { fast_open: FastOpen::On, ..ConnectRequest::to(at(address, 90)) };
+        for _ in 0..2 {
+            pair.a.host.tcp_connect_with(pair.now, fast, b"data").expect("nothing stands in the way");
+            pair.flow();
+        }
     }
     pair.flow();
     let packets = pair.a.sent.iter().map(Packet::to_vec).collect();

@@ -6,7 +6,8 @@ use ciao_tcp::{
     Config, Connection, Event, HalfOpen, HalfOpenAnswer, Segment, Setup, SocketOptions, TcpState, Tracing,
 };
 use ciao_wire::{
-    Instant, Payload, SackBlock, SackBlocks, SeqNum, TcpFlags, TcpHeader, TcpOptions, Timestamps,
+    FastOpenCookie, Instant, Payload, SackBlock, SackBlocks, SeqNum, TcpFlags, TcpHeader, TcpOptions,
+    Timestamps,
 };
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -29,6 +30,8 @@ enum Input {
         urgent: u16,
     },
     Send(usize),
+    SendUrgent(usize),
+    UserTimeout(Option<u16>),
     Receive(usize),
     Shutdown,
     Close,
@@ -70,6 +73,8 @@ fn input() -> impl Strategy<Value = Input> {
     prop_oneof![
         12 => segment,
         3 => (1..20_000_usize).prop_map(Input::Send),
+        1 => (1..2_000_usize).prop_map(Input::SendUrgent),
+        1 => any::<Option<u16>>().prop_map(Input::UserTimeout),
         3 => (1..20_000_usize).prop_map(Input::Receive),
         1 => Just(Input::Shutdown),
         1 => Just(Input::Close),
@@ -113,8 +118,27 @@ fn syn(ack: bool) -> Segment {
     Segment { header, ..Segment::default() }
 }
 
+/// Data that a SYN carries.
+const SYN_DATA: &[u8] = &[1; 400];
+/// Of TCP Fast Open: the client, whose SYN is out, and the server, whose SYN-ACK is not.
+const FAST_CLIENT: u8 = 3;
+const FAST_SERVER: u8 = 4;
+
 /// A connection in one of the states from which a run may begin.
 fn begin(now: Instant, config: &Arc<Config>, start: u8) -> Connection {
+    let exchange = SocketOptions { exchange_user_timeout: true, ..SocketOptions::DEFAULT };
+    if start == FAST_CLIENT {
+        let mut connection = Connection::connect(now, config, exchange, setup(ISS));
+        connection.offer_fast_open(FastOpenCookie::new(&[7; 8]).expect("a cookie"), 1000);
+        connection.send(now, SYN_DATA).expect("there is room");
+        while connection.poll_transmit(now).is_some() {}
+        return connection;
+    }
+    if start == FAST_SERVER {
+        let mut syn = syn(false);
+        syn.payload = Payload::from(Bytes::from_static(SYN_DATA));
+        return Connection::fast_open(now, config, exchange, setup(ISS), &syn, None);
+    }
     if start == 0 {
         let mut connection = Connection::connect(now, config, SocketOptions::DEFAULT, setup(ISS));
         while connection.poll_transmit(now).is_some() {}
@@ -146,6 +170,7 @@ struct Run {
     snd_nxt: SeqNum,
     rcv_nxt: Option<SeqNum>,
     closed_seen: bool,
+    urgent_sent: bool,
     /// The handshake was ours; a SYN that the run made up may lack the option.
     timestamps_agreed: bool,
 }
@@ -172,12 +197,25 @@ impl Run {
                     flags: TcpFlags(*flags),
                     window: *window,
                     urgent: *urgent,
-                    options: TcpOptions { timestamps, sack: blocks, ..TcpOptions::default() },
+                    options: TcpOptions {
+                        timestamps,
+                        sack: blocks,
+                        user_timeout: urgent.is_multiple_of(5).then_some(*urgent),
+                        ..TcpOptions::default()
+                    },
                 };
                 let payload = Payload::from(Bytes::from(vec![0; usize::from(*len)]));
                 connection.handle_segment(now, Segment { header, payload, segment_size: 0 });
             }
             Input::Send(len) => drop(connection.send(now, &vec![1; *len])),
+            Input::SendUrgent(len) => {
+                self.urgent_sent |= connection.send_urgent(now, &vec![1; *len]).is_ok();
+            }
+            Input::UserTimeout(seconds) => {
+                let user_timeout = seconds.map(|seconds| Duration::from_secs(seconds.into()));
+                let options = SocketOptions { user_timeout, ..connection.options() };
+                connection.set_options(now, options);
+            }
             Input::Receive(len) => drop(connection.receive(now, &mut vec![0; *len])),
             Input::Shutdown => connection.shutdown(now),
             Input::Close => connection.close(now),
@@ -203,7 +241,7 @@ impl Run {
             // RFC 9293 §3.7.1 MUST-65
             assert_eq!(header.options.mss.is_some(), is_syn, "MSS belongs on SYN segments alone");
             // RFC 9293 §3.8.5 SHLD-13
-            assert!(!header.flags.urg(), "nothing of ours is urgent");
+            assert!(!header.flags.urg() || self.urgent_sent, "nothing of ours is urgent unless we say so");
             // RFC 7323 §3.2 7323-3a
             let may_lack = header.flags.rst() || !self.timestamps_agreed;
             assert!(header.options.timestamps.is_some() || may_lack, "timestamps were agreed on: {header:?}");
@@ -237,17 +275,18 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn no_input_breaks_a_connection(start in 0..3_u8, inputs in prop::collection::vec(input(), 1..60)) {
+    fn no_input_breaks_a_connection(start in 0..5_u8, inputs in prop::collection::vec(input(), 1..60)) {
         let config = Arc::new(Config { receive_buffer_bytes: 50_000, ..Config::default() });
         let now = Instant::from_secs(5);
         let connection = begin(now, &config, start);
         let mut run = Run {
             connection,
             now,
-            snd_nxt: SeqNum(ISS) + 1,
+            snd_nxt: SeqNum(ISS) + 1 + if start == FAST_CLIENT { SYN_DATA.len() as u32 } else { 0 },
             rcv_nxt: None,
             closed_seen: false,
-            timestamps_agreed: start != 0,
+            urgent_sent: false,
+            timestamps_agreed: start != 0 && start != FAST_CLIENT,
         };
         for input in &inputs {
             run.apply(input);

@@ -4,3 +4,5 @@
 mod kernel;
 #[cfg(test)]
 mod openings;
+#[cfg(test)]
+mod path;

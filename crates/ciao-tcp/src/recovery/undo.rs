@@ -95,11 +95,13 @@ impl Connection {
             return None;
         }
         // RFC 3522 §3.2: the echo is older than the first retransmission, so an original transmission has
-        // filled the gap. While others that were sent again are out, the loss of those may be real.
-        let original_came = undo
-            .first_sent_at
-            .zip(report.echo)
-            .is_some_and(|(sent_at, echo)| is_older(echo, clock(sent_at, self.timestamps.offset)));
+        // filled the gap; of one that was only late, and never sent again, that is no news. While others that
+        // were sent again are out, the loss of those may be real.
+        let original_came = report.covers_retransmission
+            && undo
+                .first_sent_at
+                .zip(report.echo)
+                .is_some_and(|(sent_at, echo)| is_older(echo, clock(sent_at, self.timestamps.offset)));
         let settled = matches!(phase, Phase::Timeout { .. }) || undo.in_flight_bytes == 0;
         if phase != Phase::Open && original_came && settled {
             return Some(UndoCause::Timestamps);

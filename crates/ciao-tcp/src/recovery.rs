@@ -441,9 +441,16 @@ impl Connection {
         episode.prr = proportional.then(|| Prr::new(recover_fs));
         episode.undo = Some(Undo::default());
         let sent_before = episode.sent_before_signs.unwrap_or(point);
-        self.congestion.on_loss(sent_before.since(self.snd.una));
+        let flight_bytes = self.flight_up_to(sent_before);
+        self.congestion.on_loss(flight_bytes);
         self.trace.record(|| TraceEvent::Recovery(Some(point)));
         self.record_congestion();
+    }
+
+    /// FlightSize (RFC 5681 §2) as far as `point`. What has long been reported behind a gap that takes its
+    /// time is outstanding too; the window says how much of all that the path has at once.
+    fn flight_up_to(&self, point: SeqNum) -> u32 {
+        point.since(self.snd.una).min(self.congestion.window_bytes())
     }
 
     /// The retransmission timer ran out: what was outstanding is sent again in slow start.
@@ -453,8 +460,8 @@ impl Connection {
         let is_first = self.owed.timeouts == 1;
         let timeout = if is_first { Timeout::First } else { Timeout::Repeated };
         let was_fast = matches!(self.recovery.phase, Phase::Fast { .. });
-        let outstanding = self.outstanding();
-        self.congestion.on_timeout(outstanding, timeout);
+        let flight_bytes = self.flight_up_to(point);
+        self.congestion.on_timeout(flight_bytes, timeout);
         self.recovery.phase = Phase::Timeout { point };
         self.survive_reneging();
         let episode = self.recovery.episode_from(self.snd.una);

@@ -4,9 +4,10 @@ use super::machine::{BUFFER_BYTES, CHUNK_BYTES, Flow, Machine, PREFIX_LEN, RECEI
 use super::path::MTU;
 use bytes::Bytes;
 use ciao_stack::{
-    Checksums, Cidr, ConnectRequest, Host, HostConfig, InterfaceConfig, InterfaceId, ListenRequest,
-    ListenerId, Offload, SocketId,
+    Checksums, Cidr, ConnectRequest, Host, HostConfig, HostTraceEvent, InterfaceConfig, InterfaceId,
+    ListenRequest, ListenerId, Offload, SocketId, TraceRecord, Tracing,
 };
+use ciao_tcp::TraceEvent;
 use ciao_wire::{Instant, Packet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::BorrowedFd;
@@ -30,7 +31,7 @@ struct Sending {
 
 impl CiaoMachine {
     /// A host that sends. In the simulator nothing damages packets, and no checksum need be written.
-    pub(super) fn new(address: Ipv4Addr, flow: Option<Flow>, checksums: Checksums) -> Self {
+    pub(super) fn new(address: Ipv4Addr, flow: Option<Flow>, checksums: Checksums, trace: Tracing) -> Self {
         let defaults = ciao_tcp::Config::default();
         let tcp = ciao_tcp::Config {
             send_buffer_bytes: BUFFER_BYTES,
@@ -40,7 +41,7 @@ impl CiaoMachine {
             congestion_control: flow.map_or(defaults.congestion_control, |flow| flow.algorithm.of_ciao()),
             ..defaults
         };
-        let config = HostConfig { tcp: tcp.into(), ..HostConfig::default() };
+        let config = HostConfig { tcp: tcp.into(), trace, ..HostConfig::default() };
         let mut host = Host::new(config, [address.octets()[3]; 32]);
         host.add_interface(InterfaceConfig {
             name: "path".into(),
@@ -62,10 +63,22 @@ impl CiaoMachine {
 
     /// The host that receives.
     pub(super) fn receiver(address: Ipv4Addr) -> Self {
-        let mut machine = Self::new(address, None, Checksums::ByLink);
+        let mut machine = Self::new(address, None, Checksums::ByLink, Tracing::Off);
         let listener = machine.host.tcp_listen(ListenRequest::at(RECEIVER));
         machine.listener = Some(listener.expect("the address is the host's and the port is free"));
         machine
+    }
+
+    /// Losses found, and recoveries begun, ended and undone.
+    fn write_trace(&mut self) {
+        for TraceRecord { at, event, .. } in self.host.drain_trace() {
+            if let HostTraceEvent::Tcp(
+                event @ (TraceEvent::Recovery(_) | TraceEvent::LossFound { .. } | TraceEvent::Undone(_)),
+            ) = event
+            {
+                eprintln!("{at:>14} {event:?}");
+            }
+        }
     }
 
     fn write(&mut self, now: Instant) {
@@ -122,6 +135,7 @@ impl Machine for CiaoMachine {
             self.host.handle_timeout(now);
         }
         while self.host.poll_event().is_some() {}
+        self.write_trace();
         self.write(now);
         self.read(now);
     }

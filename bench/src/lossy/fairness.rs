@@ -10,7 +10,7 @@ use super::machine::{Flow, Machine, address};
 use super::path::{RATE_BITS_PER_S, Situation};
 use super::sys;
 use ciao_sim::LinkConfig;
-use ciao_stack::Checksums;
+use ciao_stack::{Checksums, Tracing};
 use ciao_wire::Instant;
 use comfy_table::Table;
 use std::io;
@@ -72,7 +72,7 @@ fn run_to(journey: &mut Journey, end: Instant) -> Vec<(IpAddr, u64)> {
 #[must_use]
 pub fn simulate(algorithm: Algorithm, flows: usize, seed: u64) -> Vec<f64> {
     let flow = Flow { algorithm, bytes: ENDLESS_BYTES };
-    let sender = CiaoMachine::new(address(2), Some(flow), Checksums::ByLink);
+    let sender = CiaoMachine::new(address(2), Some(flow), Checksums::ByLink, Tracing::Off);
     let receiver = Box::new(CiaoMachine::receiver(address(1)));
     let mut journey =
         Journey::new(vec![Box::new(sender)], receiver, path(), seed, super::journey::Trace::Off);
@@ -109,7 +109,7 @@ pub fn beside_linux(arguments: &Arguments) -> io::Result<Table> {
         for (seed, round) in arguments.seeds().zip(0..) {
             let flow = Flow { algorithm, bytes: ENDLESS_BYTES };
             let senders: Vec<Box<dyn Machine>> = vec![
-                Box::new(CiaoMachine::new(address(2), Some(flow), Checksums::ByHost)),
+                Box::new(CiaoMachine::new(address(2), Some(flow), Checksums::ByHost, Tracing::Off)),
                 Box::new(LinuxMachine::new(address(3))?),
             ];
             let receiver = Box::new(LinuxMachine::receiver(address(1))?);

@@ -49,7 +49,7 @@ impl Transfer {
     /// Ciao to Ciao in virtual time; the share of the ideal.
     #[must_use]
     pub fn simulate(&self, trace: Trace) -> f64 {
-        let sender = CiaoMachine::new(address(2), Some(self.flow()), Checksums::ByLink);
+        let sender = CiaoMachine::new(address(2), Some(self.flow()), Checksums::ByLink, trace.of_host());
         self.run(Box::new(sender), Box::new(CiaoMachine::receiver(address(1))), PATIENCE, trace)
     }
 
@@ -57,7 +57,9 @@ impl Transfer {
     fn perform(&self, sender: Sender, at_most: Duration, trace: Trace) -> io::Result<f64> {
         let receiver = LinuxMachine::receiver(address(1))?;
         let sender: Box<dyn Machine> = match sender {
-            Sender::Ciao => Box::new(CiaoMachine::new(address(2), Some(self.flow()), Checksums::ByHost)),
+            Sender::Ciao => {
+                Box::new(CiaoMachine::new(address(2), Some(self.flow()), Checksums::ByHost, trace.of_host()))
+            }
             Sender::Linux => Box::new(LinuxMachine::new(address(2))?),
         };
         Ok(self.run(sender, Box::new(receiver), at_most, trace))

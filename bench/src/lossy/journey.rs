@@ -7,17 +7,25 @@
 use super::machine::Machine;
 use super::{path, sys};
 use ciao_sim::{LinkConfig, LinkCounts, Network, PortId};
+use ciao_stack::Tracing;
 use ciao_wire::{Instant, IpHeader, Packet};
 use std::net::IpAddr;
 use std::time::{self, Duration};
 
-/// Whether the first sender's state is written as time goes by.
+/// Whether the first sender's state is written as time goes by, and what Ciao finds lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trace {
     /// It is not.
     Off,
     /// It is, so often.
     Every(Duration),
+}
+
+impl Trace {
+    /// Whether a host records what happens in it.
+    pub(super) fn of_host(self) -> Tracing {
+        if self == Self::Off { Tracing::Off } else { Tracing::On }
+    }
 }
 
 /// Which time it is.

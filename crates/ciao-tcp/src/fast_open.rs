@@ -17,7 +17,7 @@ use crate::segment::{Segment, SegmentOut, Transmission};
 use crate::state::{Cause, TcpState};
 use crate::transmit::{Plan, WaitReason};
 use alloc::sync::Arc;
-use ciao_wire::{FastOpenCookie, Instant, SeqNum};
+use ciao_wire::{FastOpenCookie, Instant};
 use core::net::{IpAddr, SocketAddr};
 
 /// What a server makes its cookies with. Two keys, so that cookies outlive a change of key.
@@ -281,10 +281,5 @@ impl Connection {
             seldom.fast_open = Some(FastOpen::Over(FastOpenOutcome::Completed));
         }
         was_early
-    }
-
-    /// True when `seq` begins a SYN that the client has sent again, because our SYN-ACK was lost or late.
-    pub(crate) fn is_repeated_syn(&self, seq: SeqNum) -> bool {
-        self.state == TcpState::SynReceived && seq == self.rcv.irs
     }
 }

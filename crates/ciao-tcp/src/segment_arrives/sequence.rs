@@ -18,13 +18,23 @@ impl Connection {
         }
         self.admit_crossing_syn(segment);
         let (start, end) = (segment.header.seq, segment.end());
-        let is_no_reset = !segment.header.flags.rst();
-        // RFC 9293 §3.4 MUST-66: a shut window still takes ACK, URG and RST at RCV.NXT; the text is cut off
-        // below
+        if segment.header.flags.rst() {
+            // RFC 5961 §3.2 5961-3a: its own number decides. What its data covers does not, or a long one would
+            // meet RCV.NXT without knowing it
+            return if start == nxt || start.is_within(nxt, edge.since(nxt)) {
+                Ok(())
+            } else {
+                self.dropped(DropReason::ResetOutsideWindow)
+            };
+        }
+        if segment.header.flags.syn() {
+            // RFC 5961 §4.2 5961-4a: whatever its number, the fourth check doubts it
+            return Ok(());
+        }
+        // RFC 9293 §3.4 MUST-66: a shut window still takes ACK and URG at RCV.NXT; the text is cut off below
         let acceptable = if segment.is_empty() || start == nxt {
             // At the right edge too, as Linux: a peer that has filled the window acknowledges from there.
-            // RFC 5961 §3.2 5961-3a: but a RST there is outside
-            start.at_or_after(nxt) && (start.before(edge) || (start == edge && is_no_reset) || start == nxt)
+            start.at_or_after(nxt) && start.at_or_before(edge)
         } else {
             start.before(edge) && end.after(nxt)
         };
@@ -56,14 +66,6 @@ impl Connection {
     }
 
     fn refuse_sequence(&mut self, now: Instant, segment: &Segment) -> Verdict {
-        if segment.header.flags.rst() {
-            // RFC 5961 §3.2 5961-3a: silently
-            return self.dropped(DropReason::ResetOutsideWindow);
-        }
-        if segment.header.flags.syn() && (!self.is_opening() || self.is_repeated_syn(segment.header.seq)) {
-            // RFC 5961 §4.2 5961-4a: whatever its number
-            return self.check_syn(now, segment);
-        }
         self.acknowledge_doubtful(now, segment);
         let reason = if segment.end().at_or_before(self.rcv.nxt) {
             self.note_duplicate(segment, self.rcv.nxt);

@@ -228,7 +228,9 @@ impl Connection {
     // RFC 9293 §3.8.5 MUST-33
     #[must_use]
     pub fn urgent_len(&self) -> u32 {
-        let read_up_to = self.rcv.nxt - self.receive_buffer.len();
+        // The peer's FIN takes a number, but is no byte.
+        let fin = u32::from(self.peer_has_closed() && self.rcv.nxt.after(self.rcv.irs));
+        let read_up_to = self.rcv.nxt - fin - self.receive_buffer.len();
         if self.rcv.up.after(read_up_to) { self.rcv.up.since(read_up_to) } else { 0 }
     }
 

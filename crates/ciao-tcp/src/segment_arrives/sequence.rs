@@ -99,12 +99,17 @@ impl Connection {
     }
 }
 
-/// Cuts off what lies before `nxt`: a SYN first, then data.
-fn trim_front(segment: &mut Segment, nxt: SeqNum) {
+/// Cuts off what lies before `nxt`: a SYN first, then data. The urgent pointer goes on naming the same byte.
+pub(crate) fn trim_front(segment: &mut Segment, nxt: SeqNum) {
     if !segment.header.seq.before(nxt) {
         return;
     }
     let mut cut = nxt.since(segment.header.seq);
+    match u32::from(segment.header.urgent).checked_sub(cut).map(u16::try_from) {
+        Some(Ok(rest)) => segment.header.urgent = rest,
+        // What was urgent has come before.
+        _ => segment.header.flags.0 &= !TcpFlags::URG.0,
+    }
     if segment.header.flags.syn() {
         segment.header.flags.0 &= !TcpFlags::SYN.0;
         cut -= 1;

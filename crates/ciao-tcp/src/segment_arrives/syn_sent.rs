@@ -4,11 +4,12 @@ use crate::connection::{Connection, Raise};
 use crate::error::{ConnectionError, DropReason};
 use crate::segment::Segment;
 use crate::segment_arrives::closed::Reset;
+use crate::segment_arrives::sequence::trim_front;
 use crate::segment_arrives::{Verdict, fin_number};
 use crate::state::Cause;
 use crate::variables::Fin;
 use crate::window_scale;
-use ciao_wire::{Instant, SeqNum, TcpFlags, TcpOptions};
+use ciao_wire::{Instant, SeqNum, TcpOptions};
 
 impl Connection {
     pub(crate) fn in_syn_sent(&mut self, now: Instant, segment: &mut Segment) -> Verdict {
@@ -55,8 +56,7 @@ impl Connection {
         self.established(now);
         self.owed.acknowledge_now();
         // The SYN may carry data and a FIN, which count now that the connection is open.
-        segment.header.flags.0 &= !TcpFlags::SYN.0;
-        segment.header.seq += 1;
+        trim_front(segment, self.rcv.nxt);
         self.check_urgent(segment);
         self.check_sequence(now, segment)?;
         let fin = fin_number(segment);

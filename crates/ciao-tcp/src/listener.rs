@@ -49,6 +49,8 @@ pub struct HalfOpen {
     pub(crate) grants_cookie: bool,
     /// The SYN-ACK is to be sent.
     pub(crate) owed: bool,
+    /// An acknowledgment is to be sent.
+    doubts: bool,
 }
 
 /// What a segment means to a half-open connection.
@@ -56,7 +58,7 @@ pub struct HalfOpen {
 pub enum HalfOpenAnswer {
     /// The record stays; it may owe its SYN-ACK once more.
     Stays,
-    /// The segment is dropped.
+    /// The segment is dropped; an acknowledgment may be owed.
     Dropped(DropReason),
     /// The acknowledgment is not of our SYN: this RST is to be sent, the record stays.
     Reset(SegmentOut),
@@ -103,6 +105,7 @@ impl HalfOpen {
             timeouts: 0,
             grants_cookie: false,
             owed: true,
+            doubts: false,
         }
     }
 
@@ -119,10 +122,11 @@ impl HalfOpen {
         self.grants_cookie
     }
 
-    /// The SYN-ACK, when it is to be sent for the first time or again.
+    /// The SYN-ACK, when it is to be sent for the first time or again; else an acknowledgment that is owed.
     pub fn poll_transmit(&mut self, now: Instant, config: &Config) -> Option<SegmentOut> {
+        let doubts = core::mem::take(&mut self.doubts);
         if !self.owed {
-            return None;
+            return doubts.then(|| self.acknowledgment(now));
         }
         self.owed = false;
         self.sent_at = now;
@@ -149,6 +153,24 @@ impl HalfOpen {
             options: self.options(now),
         };
         Some(SegmentOut { header, payload: Payload::EMPTY, segment_size: 0, transmission })
+    }
+
+    /// Tells the peer where we stand.
+    fn acknowledgment(&self, now: Instant) -> SegmentOut {
+        let shift = self.peer_shift.map_or(0, |_| self.wind_shift);
+        let window = self.receive_buffer_bytes.min(u32::from(u16::MAX)) >> shift;
+        let timestamps = self.options(now).timestamps;
+        let header = TcpHeader {
+            source_port: self.local_port,
+            destination_port: self.remote_port,
+            seq: self.iss + 1,
+            ack: self.irs + 1,
+            flags: TcpFlags::ACK,
+            window: u16::try_from(window).expect("it was just limited to 16 bits"),
+            urgent: 0,
+            options: TcpOptions { timestamps, ..TcpOptions::default() },
+        };
+        SegmentOut { header, payload: Payload::EMPTY, segment_size: 0, transmission: Transmission::Ack }
     }
 
     /// What we offer back: only what the SYN offered (RFC 7323 §2.2 7323-2a).
@@ -195,16 +217,21 @@ impl HalfOpen {
     }
 
     /// Handles a segment of the same ports and addresses.
+    ///
+    /// What it doubts it answers each time: a record lives for a minute at most, and has no room for more.
     // RFC 9293 §3.10.7.4 in SYN-RECEIVED
     pub fn handle_segment(&mut self, segment: &Segment) -> HalfOpenAnswer {
         let (flags, seq) = (segment.header.flags, segment.header.seq);
+        let (nxt, wnd) = (self.irs + 1, self.receive_buffer_bytes.min(u32::from(u16::MAX)));
         if flags.rst() {
             // RFC 9293 §3.5 MUST-11, RFC 5961 §3.2: back to LISTEN without a word, when it is exact
-            return if seq == self.irs + 1 {
-                HalfOpenAnswer::Gone
-            } else {
-                HalfOpenAnswer::Dropped(DropReason::InexactReset)
-            };
+            if seq == nxt {
+                return HalfOpenAnswer::Gone;
+            }
+            if !seq.is_within(nxt, wnd) {
+                return HalfOpenAnswer::Dropped(DropReason::ResetOutsideWindow);
+            }
+            return self.doubt(DropReason::InexactReset);
         }
         if flags.syn() && !flags.ack() {
             // Our SYN-ACK was lost, or is late. Or the peer has begun anew with another number: our SYN-ACK
@@ -213,19 +240,28 @@ impl HalfOpen {
             return HalfOpenAnswer::Stays;
         }
         if flags.syn() {
-            return HalfOpenAnswer::Dropped(DropReason::UnexpectedSyn);
+            // RFC 9293 §3.10.7.4 would give the record up, for anyone who guesses a number of the window. As
+            // in later states it is doubted (RFC 5961 §4.2).
+            return self.doubt(DropReason::UnexpectedSyn);
         }
-        if !flags.ack() {
-            return HalfOpenAnswer::Dropped(DropReason::MissingAck);
-        }
-        if !seq.is_within(self.irs + 1, self.receive_buffer_bytes.min(u32::from(u16::MAX))) {
-            return HalfOpenAnswer::Dropped(DropReason::OutsideWindow);
+        let (edge, end) = (nxt + wnd, segment.end());
+        // At the right edge as in later states.
+        let acceptable = if segment.is_empty() {
+            seq.at_or_after(nxt) && seq.at_or_before(edge)
+        } else {
+            seq.before(edge) && end.after(nxt)
+        };
+        if !acceptable {
+            return self.doubt(DropReason::OutsideWindow);
         }
         if let (Some(recent), Some(option)) = (self.timestamp_recent, segment.header.options.timestamps)
             && timestamps::is_older(option.value, recent)
         {
             // RFC 7323 §5.3 7323-5a
-            return HalfOpenAnswer::Dropped(DropReason::OldTimestamp);
+            return self.doubt(DropReason::OldTimestamp);
+        }
+        if !flags.ack() {
+            return HalfOpenAnswer::Dropped(DropReason::MissingAck);
         }
         if segment.header.ack != self.iss + 1 {
             // RFC 9293 §3.5.2
@@ -235,6 +271,12 @@ impl HalfOpen {
             };
         }
         HalfOpenAnswer::Establish
+    }
+
+    /// Drops a segment and owes the peer an acknowledgment.
+    fn doubt(&mut self, reason: DropReason) -> HalfOpenAnswer {
+        self.doubts = true;
+        HalfOpenAnswer::Dropped(reason)
     }
 
     /// The connection that the record has become, in SYN-RECEIVED. Give it the segment that completed the

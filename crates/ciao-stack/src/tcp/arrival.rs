@@ -120,6 +120,7 @@ impl Tcp {
             HalfOpenAnswer::Stays => self.serve_half_open(context, now, index),
             HalfOpenAnswer::Dropped(reason) => {
                 record_drop(context, now, Some(id), reason);
+                self.serve_half_open(context, now, index);
                 return Err(HostDropReason::HalfOpen);
             }
             HalfOpenAnswer::Reset(segment) => {

@@ -115,7 +115,7 @@ impl Tcp {
         let entry = &mut self.tables.half_open[index];
         if let Some(mut segment) = entry.half_open.poll_transmit(now, &context.config.tcp) {
             let ip = self.listeners.at(entry.listener).ip;
-            if entry.half_open.grants_fast_open_cookie() {
+            if segment.header.flags.syn() && entry.half_open.grants_fast_open_cookie() {
                 let local = context.interfaces.address(entry.endpoints.local);
                 let remote = entry.endpoints.remote_address();
                 segment.header.options.fast_open = Some(self.fast_open_cookie(context, now, local, remote));

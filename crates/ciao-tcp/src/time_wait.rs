@@ -27,13 +27,14 @@ const LEAST_WAIT: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug)]
 pub struct TimeWait {
     expires: Expiry,
-    /// The window field to repeat.
+    /// The window field to repeat, and below its scale.
     window: u16,
     snd_nxt: SeqNum,
     rcv_nxt: SeqNum,
     /// TS.Recent, if timestamps were agreed on. Our own offset can be computed when it is needed.
     recent: u32,
     use_of_timestamps: UseOfTimestamps,
+    wind_shift: u8,
 }
 
 /// Whether timestamps were agreed on.
@@ -91,6 +92,7 @@ impl TimeWait {
             } else {
                 UseOfTimestamps::None
             },
+            wind_shift: connection.rcv.wind_shift,
         }
     }
 
@@ -131,6 +133,10 @@ impl TimeWait {
         if segment.is_empty() && segment.header.seq == self.rcv_nxt {
             return TimeWaitAnswer::Dropped(DropReason::TimeWait);
         }
+        if !flags.ack() && !flags.syn() && self.is_within_window(segment) {
+            // RFC 9293 §3.10.7.4, fifth
+            return TimeWaitAnswer::Dropped(DropReason::MissingAck);
+        }
         TimeWaitAnswer::Acknowledge(self.acknowledgment(now, offset, segment))
     }
 
@@ -138,6 +144,17 @@ impl TimeWait {
     /// the old connection fits into the new window.
     fn least_iss(&self) -> SeqNum {
         self.snd_nxt + u32::from(u16::MAX) + 2
+    }
+
+    /// True when some of `segment` lies in the receive window (RFC 9293 §3.10.7.4, first).
+    fn is_within_window(&self, segment: &Segment) -> bool {
+        let edge = self.rcv_nxt + (u32::from(self.window) << self.wind_shift);
+        let (start, end) = (segment.header.seq, segment.end());
+        if start == end {
+            start.at_or_after(self.rcv_nxt) && start.at_or_before(edge)
+        } else {
+            start.before(edge) && end.after(self.rcv_nxt)
+        }
     }
 
     /// True when a SYN cannot be a delayed one of the old connection. Timestamps tell if there are any; a
@@ -148,7 +165,8 @@ impl TimeWait {
         match (self.timestamp_recent(), new) {
             (Some(recent), Some(new)) if new.value != recent => timestamps::is_older(recent, new.value),
             (None, Some(_)) => true,
-            _ => segment.header.seq.after(self.rcv_nxt),
+            // Behind the FIN, the last number of the old connection.
+            _ => segment.header.seq.at_or_after(self.rcv_nxt),
         }
     }
 

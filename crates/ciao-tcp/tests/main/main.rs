@@ -5,4 +5,5 @@
 mod any_input;
 mod pair;
 mod pair_close;
+mod segment_arrives_table;
 mod states_svg;

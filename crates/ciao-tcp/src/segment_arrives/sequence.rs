@@ -19,8 +19,8 @@ impl Connection {
         self.admit_crossing_syn(segment);
         let (start, end) = (segment.header.seq, segment.end());
         if segment.header.flags.rst() {
-            // RFC 5961 §3.2 5961-3a: its own number decides. What its data covers does not, or a long one would
-            // meet RCV.NXT without knowing it
+            // RFC 5961 §3.2 5961-3a: its own number decides. What its data covers does not, or a long one
+            // would meet RCV.NXT without knowing it
             return if start == nxt || start.is_within(nxt, edge.since(nxt)) {
                 Ok(())
             } else {

@@ -5,13 +5,16 @@
 //! segments without data. `docs/segment-arrives.md` counts the answers; `CIAO_BLESS=1` writes it anew.
 
 mod listener;
+mod moves;
 mod specification;
 mod subjects;
+mod summary;
 
 use ciao_tcp::TcpState;
 use ciao_wire::{SeqNum, TcpFlags};
 use specification::{Answer, Arriving, Situation};
 use std::collections::BTreeMap;
+use std::path::Path;
 use subjects::Subject;
 
 /// Bytes of data that a segment carries in the first table.
@@ -185,6 +188,20 @@ fn every_segment_in_every_state_is_answered_as_specified() {
     assert_eq!(table.iter().map(|(_, rows)| rows.len()).sum::<usize>(), 78_848);
     let differences = differences(&table);
     assert!(differences.is_empty(), "{differences}");
+    compare_page(&summary::page(&table));
+}
+
+/// The page that counts the rows is up to date.
+fn compare_page(page: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/segment-arrives.md");
+    if std::env::var_os("CIAO_BLESS").is_some() {
+        std::fs::write(&path, page).expect("docs can be written");
+    }
+    let tracked = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        page == tracked,
+        "CIAO_BLESS=1 cargo nextest run -p ciao-tcp segment_arrives writes docs/segment-arrives.md anew"
+    );
 }
 
 #[test]

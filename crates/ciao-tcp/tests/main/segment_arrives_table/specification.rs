@@ -1,9 +1,9 @@
 //! What is the answer to an arriving segment? RFC 9293 §3.10.7 in its own order, with RFC 5961 §3–5 and RFC
 //! 1337, as one function of numbers.
 //!
-//! It shares nothing with `segment_arrives` but the names of the states: `mod.rs` compares the two, row by row.
-//! No option has a part in it, and neither has time. Where Ciao means to differ from the letter, the comment
-//! begins with "Exception".
+//! It shares nothing with `segment_arrives` but the names of the states: `mod.rs` compares the two, row by
+//! row. No option has a part in it, and neither has time. Where Ciao means to differ from the letter, the
+//! comment begins with "Exception".
 
 use ciao_tcp::{ConnectionError, TcpState};
 use ciao_wire::{SeqNum, TcpFlags};
@@ -25,8 +25,8 @@ pub(super) enum Reader {
 
 /// The transmission control block before the segment arrives (RFC 9293 §3.3.1).
 ///
-/// All that the application could read it has read; all that it has written was sent, its FIN too where it has
-/// closed.
+/// All that the application could read it has read; all that it has written was sent, its FIN too where it
+/// has closed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Situation {
     pub(super) state: TcpState,
@@ -157,8 +157,8 @@ impl Block {
         self.answer.sent = Sent::Ack { seq: self.now.snd_nxt.0, ack: self.now.rcv_nxt.0 };
     }
 
-    /// Exception: the compact records of SYN-RECEIVED and TIME-WAIT have no room to count their doubts, and answer
-    /// each.
+    /// Exception: the compact records of SYN-RECEIVED and TIME-WAIT have no room to count their doubts, and
+    /// answer each.
     fn send_challenge_ack(&mut self) {
         if self.now.state == TcpState::TimeWait || self.is_half_open() {
             return self.send_ack();
@@ -276,8 +276,8 @@ impl Block {
         DONE
     }
 
-    /// §3.6.1 MAY-2 and RFC 6191 §2, which stand before all checks: a SYN with a number larger than any of the
-    /// old connection begins a new one, as if it had met a listener.
+    /// §3.6.1 MAY-2 and RFC 6191 §2, which stand before all checks: a SYN with a number larger than any of
+    /// the old connection begins a new one, as if it had met a listener.
     fn new_connection_in_time_wait(&mut self, segment: &Arriving) -> Step {
         let syn_alone = segment.flags.syn() && !segment.flags.ack() && !segment.flags.rst();
         let last_number = self.now.rcv_nxt - 1;
@@ -362,9 +362,9 @@ impl Block {
         if !segment.flags.syn() {
             return NEXT;
         }
-        // Exception: the letter gives a half-open connection up for a SYN in its window, which anyone could send
-        // blindly. It is doubted as in later states; and as the peer may lack our SYN-ACK, that is what tells it
-        // where we stand.
+        // Exception: the letter gives a half-open connection up for a SYN in its window, which anyone could
+        // send blindly. It is doubted as in later states; and as the peer may lack our SYN-ACK, that is
+        // what tells it where we stand.
         if self.is_half_open() && !segment.flags.ack() {
             self.answer.sent = Sent::SynAck { ack: self.now.rcv_nxt.0 };
             return DONE;

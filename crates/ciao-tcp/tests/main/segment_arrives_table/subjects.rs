@@ -44,7 +44,7 @@ pub(super) struct Subject {
     pub(super) situation: Situation,
     pub(super) end: End,
     config: Arc<Config>,
-    now: Instant,
+    pub(super) now: Instant,
 }
 
 fn options() -> SocketOptions {
@@ -247,7 +247,7 @@ impl Subject {
             urgent: None,
             restarted: false,
         };
-        let segment = segment(arriving, PEER_WINDOWS[2]);
+        let segment = row_segment(arriving);
         match &self.end {
             End::Closed => {
                 let out = answer_from_closed(&segment);
@@ -285,7 +285,7 @@ impl Subject {
         let now = self.now;
         let wait = connection.time_wait();
         if let Some(mut wait) = wait
-            && let TimeWaitAnswer::NewSyn { least_iss } = wait.handle_segment(now, &self.config, &segment)
+            && let TimeWaitAnswer::NewSyn { least_iss } = wait.handle_segment(now, &self.config, 0, &segment)
         {
             // What the host does then is shown by scripts: a listener takes the SYN.
             assert!(least_iss.after(self.situation.snd_nxt + u32::from(PEER_WINDOWS[1])));
@@ -391,6 +391,11 @@ fn nothing() -> Arriving {
 fn arriving_of(segment: &Segment) -> Arriving {
     let TcpHeader { flags, seq, ack, urgent, .. } = segment.header;
     Arriving { flags, seq, ack, up: urgent, text: segment.payload.len() as u32 }
+}
+
+/// The segment of a row.
+pub(super) fn row_segment(arriving: &Arriving) -> Segment {
+    segment(arriving, PEER_WINDOWS[2])
 }
 
 fn segment(arriving: &Arriving, window: u16) -> Segment {

@@ -50,6 +50,7 @@ pub fn of_connection(error: ConnectionError) -> Errno {
         ConnectionError::Refused | ConnectionError::PortUnreachable => "ECONNREFUSED",
         ConnectionError::Reset => "ECONNRESET",
         ConnectionError::TimedOut { .. } | ConnectionError::KeepAliveTimedOut => "ETIMEDOUT",
+        ConnectionError::OutOfMemory => "ENOBUFS",
         ConnectionError::HostUnreachable => "EHOSTUNREACH",
         ConnectionError::NetworkUnreachable => "ENETUNREACH",
         _ => "ECONNABORTED",

@@ -3,12 +3,15 @@
 //!
 //! What Linux can be told has its name here too, so that the same text runs there.
 
-use ciao_stack::{Overflow, SynCookies};
+use ciao_stack::{MemoryLimits, Overflow, SynCookies};
 use ciao_tcp::config::Config;
 use ciao_tcp::congestion::CongestionControl;
 use core::fmt;
 use core::str::FromStr;
 use core::time::Duration;
+
+/// Bytes of a page, in which Linux counts memory.
+const PAGE_BYTES: u64 = 4096;
 
 /// Under which version of IP a script plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,6 +51,8 @@ impl fmt::Display for IpVersion {
 pub struct ScriptOptions {
     /// The configuration of the host's TCP.
     pub config: Config,
+    /// What all buffers together may hold.
+    pub memory: MemoryLimits,
     /// The versions of IP that it plays under.
     pub versions: Vec<IpVersion>,
     /// The link's MTU less the default, which differs by version.
@@ -77,6 +82,7 @@ impl Default for ScriptOptions {
     fn default() -> Self {
         Self {
             config: Config::default(),
+            memory: MemoryLimits::default(),
             versions: IpVersion::ALL.to_vec(),
             mtu_change: 0,
             tolerance: Duration::ZERO,
@@ -116,6 +122,8 @@ impl ScriptOptions {
             "rto_min" => config.rto_min = parse_seconds(value)?,
             "rto_max" => config.rto_max = parse_seconds(value)?,
             "delayed_ack" => config.delayed_ack = parse_seconds(value)?,
+            "cork_timeout" => config.cork_timeout = parse_seconds(value)?,
+            "scarce_memory_patience" => config.scarce_memory_patience = parse_seconds(value)?,
             "persist_max" => config.persist_max = parse_seconds(value)?,
             _ => return Err(format!("`--{name}={value}` is no option")),
         }
@@ -139,6 +147,11 @@ impl ScriptOptions {
             "tcp_window_scaling" => config.window_scaling = parse_switch(value)?,
             "tcp_rmem" => {
                 (config.receive_buffer_bytes, config.receive_buffer_max_bytes) = (size(1)?, size(2)?);
+            }
+            "tcp_mem" => {
+                let pages = |index| size(index).map(|pages: u32| u64::from(pages) * PAGE_BYTES);
+                let (low_bytes, pressure_bytes, high_bytes) = (pages(0)?, pages(1)?, pages(2)?);
+                self.memory = MemoryLimits { low_bytes, pressure_bytes, high_bytes };
             }
             "tcp_wmem" => (config.send_buffer_bytes, config.send_buffer_max_bytes) = (size(1)?, size(2)?),
             "tcp_syncookies" => {

@@ -53,7 +53,7 @@ fn events(stage: &Stage, socket: &Socket) -> Vec<&'static str> {
     let opening =
         matches!(state, TcpState::SynSent | TcpState::SynReceived) && !stage.host.tcp_is_open_early(id);
     let facts = [
-        ("POLLIN", peer_is_done || readable_bytes(stage, id) > 0),
+        ("POLLIN", peer_is_done || readable_bytes(stage, id) > 0 && stage.host.tcp_is_readable(id)),
         ("POLLOUT", !opening && (we_are_done || stage.host.tcp_is_writable(id))),
         ("POLLPRI", stage.host.tcp_urgent_len(id) > 0),
         ("POLLRDHUP", peer_is_done),

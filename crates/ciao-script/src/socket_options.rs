@@ -55,6 +55,9 @@ fn set_value(socket: &mut Socket, name: &str, value: &Value) -> Result<Option<er
         "TCP_FASTOPEN" => socket.fast_open = small()?.into(),
         "TCP_NODELAY" => options.nodelay = number()? != 0,
         "TCP_QUICKACK" => options.quickack = number()? != 0,
+        "TCP_CORK" => options.cork = number()? != 0,
+        "TCP_NOTSENT_LOWAT" => options.notsent_lowat = Some(size()?),
+        "SO_RCVLOWAT" => options.receive_lowat = Some(size()?),
         "TCP_USER_TIMEOUT" => {
             let millis = number()?.unsigned_abs();
             options.user_timeout = (millis > 0).then(|| Duration::from_millis(millis));

@@ -109,7 +109,8 @@ impl Stage {
     fn at(options: &ScriptOptions, version: IpVersion, side: Side) -> Self {
         let addresses = Addresses::of(version);
         let tcp = Arc::new(options.config.clone());
-        let mut host = Host::new(HostConfig { tcp, trace: Tracing::On, ..HostConfig::default() }, SEED);
+        let (memory, trace) = (options.memory, Tracing::On);
+        let mut host = Host::new(HostConfig { tcp, memory, trace, ..HostConfig::default() }, SEED);
         let mtu = i32::from(version.default_mtu()) + options.mtu_change;
         let any: IpAddr = match version {
             IpVersion::V4 => Ipv4Addr::UNSPECIFIED.into(),

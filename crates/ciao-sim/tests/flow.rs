@@ -40,6 +40,16 @@ fn address(side: u8, port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1 + side), port))
 }
 
+fn interface(side: u8, mtu: u16) -> InterfaceConfig {
+    InterfaceConfig {
+        name: "link".into(),
+        mtu,
+        addresses: vec![Cidr::new(address(side, 0).ip(), 24)],
+        routes: Vec::new(),
+        offload: Offload::default(),
+    }
+}
+
 /// A sender that always has something to send, and a receiver that reads at once.
 struct Transfer {
     sim: Simulation,
@@ -54,13 +64,7 @@ impl Transfer {
     fn new(path: &Path, options: [SocketOptions; 2]) -> Self {
         let mut sim = Simulation::new(1);
         let hosts = [(); 2].map(|()| sim.add_host(HostConfig::default()));
-        let interface = |side| InterfaceConfig {
-            name: "link".into(),
-            mtu: path.mtu,
-            addresses: vec![Cidr::new(address(side, 0).ip(), 24)],
-            routes: Vec::new(),
-            offload: Offload::default(),
-        };
+        let interface = |side| interface(side, path.mtu);
         sim.join([(hosts[0], interface(0)), (hosts[1], interface(1))], path.link(), path.link());
         let listen = ListenRequest { options: options[1], ..ListenRequest::at(address(1, 80)) };
         let listener = sim.call(hosts[1], |host, _| host.tcp_listen(listen)).expect("the port is free");

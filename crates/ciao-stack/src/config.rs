@@ -37,6 +37,8 @@ pub struct HostConfig {
     pub max_path_mtus: usize,
     /// What datagrams in pieces may take.
     pub reassembly: ReassemblyLimits,
+    /// What the buffers of all TCP connections together may hold.
+    pub memory: MemoryLimits,
     /// Collect trace records.
     pub trace: Tracing,
 }
@@ -56,8 +58,30 @@ impl Default for HostConfig {
             max_mss: None,
             max_path_mtus: 1_024,
             reassembly: ReassemblyLimits::default(),
+            memory: MemoryLimits::default(),
             trace: Tracing::Off,
         }
+    }
+}
+
+/// What the buffers of all TCP connections of a host may hold: bytes to be sent, acknowledged or read, and
+/// those that wait for what is missing before them. The limits stand to each other as those of Linux'
+/// `tcp_mem`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryLimits {
+    /// Below this, buffers may grow again. 256 MiB.
+    pub low_bytes: u64,
+    /// From here on they do not grow, and what connections offer and take comes down to what they use.
+    /// 340 MiB.
+    pub pressure_bytes: u64,
+    /// From here on data behind a gap, and data for an application that does not read, is dropped, and SEND
+    /// takes no more than keeps a connection going. 512 MiB: as much again as a million idle connections.
+    pub high_bytes: u64,
+}
+
+impl Default for MemoryLimits {
+    fn default() -> Self {
+        Self { low_bytes: 256 << 20, pressure_bytes: 340 << 20, high_bytes: 512 << 20 }
     }
 }
 

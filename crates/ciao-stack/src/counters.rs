@@ -71,4 +71,6 @@ pub struct Counts {
     pub connections: usize,
     /// Compact records of connections in TIME-WAIT without an owner.
     pub time_wait: usize,
+    /// Bytes in the buffers of all connections.
+    pub buffered_bytes: u64,
 }

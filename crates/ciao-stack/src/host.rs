@@ -456,6 +456,15 @@ impl Host {
         self.tcp.connection(id).stats()
     }
 
+    /// Whether RECEIVE would give as many bytes as the application waits for, or the end of them.
+    ///
+    /// # Panics
+    /// When the socket was given back.
+    #[must_use]
+    pub fn tcp_is_readable(&self, id: SocketId) -> bool {
+        self.tcp.connection(id).is_readable()
+    }
+
     /// Whether SEND would take bytes, or say at once why it does not.
     ///
     /// # Panics

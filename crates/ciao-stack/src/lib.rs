@@ -24,6 +24,7 @@
 //! | What may a call answer, and why was a packet dropped? | [`error`] |
 //! | What is the owner told? | [`event`] |
 //! | What is recorded? | [`trace`] |
+//! | How much do all buffers hold, and how much may they? | `memory` |
 //! | How often did what happen? | [`counters`] |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -45,6 +46,7 @@ pub mod ids;
 mod ingress;
 pub mod interface;
 mod keyed;
+mod memory;
 mod merge;
 mod path_mtus;
 mod ports;
@@ -60,8 +62,8 @@ pub mod trace;
 mod udp;
 mod wheel;
 
-pub use ciao_tcp::Tracing;
-pub use config::{HostConfig, ReassemblyLimits};
+pub use ciao_tcp::{MemoryLevel, Tracing};
+pub use config::{HostConfig, MemoryLimits, ReassemblyLimits};
 pub use counters::{Counters, Counts};
 pub use error::{BindError, ConnectError, HostDropReason, ListenError, UdpSendError};
 pub use event::HostEvent;

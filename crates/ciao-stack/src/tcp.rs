@@ -26,6 +26,7 @@ use crate::demux::{Endpoints, Holder};
 use crate::event::HostEvent;
 use crate::ids::{ConnectionId, InterfaceId};
 use crate::interface::Segmentation;
+use crate::memory::Memory;
 use crate::ports::Walks;
 use crate::request::IpOptions;
 use crate::segmentation::{Cutting, Rest, packet};
@@ -68,6 +69,7 @@ pub(crate) struct Tcp {
     walks: Walks,
     fast_opens: FastOpens,
     last_connection: ConnectionId,
+    memory: Memory,
 }
 
 /// A super-segment that is being cut for a link that does not do it.
@@ -91,6 +93,7 @@ impl Tcp {
             walks: Walks::new(key(&mut context.random)),
             fast_opens: FastOpens::new(context),
             last_connection: ConnectionId(0),
+            memory: Memory::new(context.config.memory),
         }
     }
 
@@ -100,6 +103,7 @@ impl Tcp {
             half_open: self.tables.half_open.len(),
             connections: self.tables.sockets.len(),
             time_wait: self.tables.time_waits.len(),
+            buffered_bytes: self.memory.bytes(),
         }
     }
 
@@ -169,6 +173,7 @@ impl Tcp {
     /// one.
     fn after_input(&mut self, context: &mut Context, now: Instant, index: u32) {
         let socket = &mut self.tables.sockets[index as usize];
+        self.memory.charge(&mut socket.charged, socket.connection.buffered_bytes());
         record_events(context, now, socket);
         if socket.connection.has_event() {
             self.report_events(context, now, index);
@@ -244,6 +249,11 @@ impl Tcp {
             };
             record_events(context, now, socket);
             let way = Way::of(socket);
+            if socket.connection.has_event() {
+                // What was sent may have made room for the application.
+                self.report_events(context, now, index);
+            }
+            let socket = &mut self.tables.sockets[index as usize];
             self.left_in_turn -= 1;
             if !socket.connection.may_transmit() {
                 socket.readiness = Readiness::Idle;
@@ -350,7 +360,8 @@ impl Tcp {
 
     /// Drops a connection.
     fn forget(&mut self, index: u32) {
-        let socket = &self.tables.sockets[index as usize];
+        let socket = &mut self.tables.sockets[index as usize];
+        self.memory.charge(&mut socket.charged, 0);
         if socket.timer.is_set() {
             self.wheel.remove(socket.timer);
         }
@@ -486,5 +497,6 @@ fn socket(
         readiness: Readiness::Idle,
         reach: Reach::Listed,
         timer: TimerHandle::NONE,
+        charged: 0,
     }
 }

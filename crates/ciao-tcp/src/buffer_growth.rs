@@ -5,12 +5,15 @@
 //!   Right-Sizing in TCP", 2001; Linux does so since 2.6). The window that follows is in `receive_window`.
 //! * Send: twice the congestion window. One lies in the network, the other is ready when it is acknowledged.
 //!
-//! A size that the application has set stays as it is. What is in the buffers is in `send_buffer`,
+//! A size that the application has set stays as it is, unless memory is short: the host tells by a
+//! [`MemoryLevel`]. What is in the buffers is in `send_buffer`,
 //! `receive_buffer` and `reassembly`.
 
 use crate::config::{Config, SocketOptions};
 use crate::connection::Connection;
+use crate::error::DropReason;
 use crate::segment::Segment;
+use crate::segment_arrives::Verdict;
 use crate::timestamps::clock;
 use ciao_wire::{Instant, SeqNum};
 use core::time::Duration;
@@ -29,6 +32,24 @@ impl Sizing {
         if option.is_some() { Self::Fixed } else { Self::Automatic }
     }
 }
+
+/// How much memory the host has left for the buffers of all connections together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MemoryLevel {
+    /// Enough: buffers may grow.
+    #[default]
+    Plenty,
+    /// Buffers do not grow, and what is offered and taken comes down to what is used.
+    Scarce,
+    /// Nothing is left: each connection keeps the least with which it gets on.
+    Exhausted,
+}
+
+/// What every connection may have in a buffer while memory is scarce: more than the initial window.
+const SCARCE_BYTES: u32 = 16 * 1024;
+/// The same when it is exhausted, as Linux' least of `tcp_wmem`. So whoever was refused has something under
+/// way whose acknowledgment wakes him.
+const EXHAUSTED_BYTES: u32 = 4 * 1024;
 
 /// The greatest size that the receive buffer may reach.
 pub(crate) fn largest_receive_buffer(config: &Config, options: &SocketOptions) -> u32 {
@@ -128,6 +149,9 @@ impl Connection {
             let srtt = self.rtt.srtt().map(|srtt| ticks(Instant::ZERO + srtt).max(1));
             sizing.rtt_ticks = srtt.unwrap_or(UNKNOWN_RTT_TICKS);
             sizing.space = u32::from(self.config.initial_window_segments) * mss;
+        } else if self.memory != MemoryLevel::Plenty {
+            // What is used now, not what was once.
+            sizing.space = read.since(sizing.read);
         } else if read.since(sizing.read) > sizing.space {
             let copied = read.since(sizing.read);
             let double = copied.saturating_mul(2).saturating_add(MARGIN_SEGMENTS * mss);
@@ -165,9 +189,66 @@ impl Connection {
         }
     }
 
+    /// The host tells how much memory is left.
+    pub fn set_memory(&mut self, level: MemoryLevel) {
+        self.memory = level;
+    }
+
+    /// Bytes that the connection keeps in its buffers: what the host counts.
+    #[must_use]
+    pub fn buffered_bytes(&self) -> u32 {
+        let out_of_order = self.reassembly.as_ref().map_or(0, |reassembly| reassembly.bytes());
+        self.send_buffer.len() + self.receive_buffer.len() + out_of_order
+    }
+
+    /// Most bytes that the send buffer takes now.
+    pub(crate) fn send_limit(&self) -> u32 {
+        let limit = self.options.send_buffer_bytes;
+        match self.memory {
+            MemoryLevel::Plenty => limit,
+            MemoryLevel::Scarce => {
+                let used = self.congestion.window_bytes().min(self.snd.wnd).saturating_mul(2);
+                limit.min(used.max(SCARCE_BYTES))
+            }
+            MemoryLevel::Exhausted => limit.min(EXHAUSTED_BYTES),
+        }
+    }
+
+    /// Most bytes that the receive buffer is offered for now.
+    pub(crate) fn receive_limit(&self) -> u32 {
+        let limit = self.options.receive_buffer_bytes;
+        match self.memory {
+            MemoryLevel::Plenty => limit,
+            MemoryLevel::Scarce => limit.min((2 * self.right_sizing.space()).max(SCARCE_BYTES)),
+            // Two segments, so that the peer need not wait for a delayed acknowledgment.
+            MemoryLevel::Exhausted => limit.min(EXHAUSTED_BYTES.max(2 * u32::from(self.announce_mss))),
+        }
+    }
+
+    /// Memory is short: what is beyond the room that follows from it is dropped, although an earlier window
+    /// covered it; it comes again. When nothing is left, what lies behind a gap goes first.
+    // RFC 2018 §8 allows to drop what was acknowledged selectively
+    pub(crate) fn refuse_for_memory(&mut self, segment: &mut Segment) -> Verdict {
+        if self.memory == MemoryLevel::Exhausted {
+            self.reassembly = None;
+        }
+        let is_in_order = segment.header.seq == self.rcv.nxt;
+        let held = self.buffered_bytes() - self.send_buffer.len();
+        let room = match self.memory {
+            MemoryLevel::Exhausted if !is_in_order => 0,
+            _ => self.receive_limit().saturating_sub(held) as usize,
+        };
+        segment.payload.truncate(room);
+        if room == 0 {
+            self.owed.acknowledge_duplicate();
+            return self.dropped(DropReason::OutOfMemory);
+        }
+        Ok(())
+    }
+
     /// The application has more to send than there is room for.
     pub(crate) fn grow_send_buffer(&mut self) {
-        if self.options.send_buffer == Sizing::Automatic {
+        if self.options.send_buffer == Sizing::Automatic && self.memory == MemoryLevel::Plenty {
             let wanted = self.congestion.window_bytes().saturating_mul(2);
             let size = &mut self.options.send_buffer_bytes;
             *size = wanted.min(self.config.send_buffer_max_bytes).max(*size);

@@ -45,14 +45,19 @@ pub struct Config {
     pub r2_syn: Option<Duration>,
     /// Delay of an acknowledgment (RFC 9293 §3.8.6.3 MUST-40: below 500 ms). 40 ms, as Linux.
     pub delayed_ack: Duration,
-    /// Segments at the start of a connection, and after an idle time, that are acknowledged at once. 16, as
-    /// Linux.
+    /// Most segments at the start of a connection, and after an idle time, that are acknowledged at once; no
+    /// more than half the window holds. 16, as Linux.
     pub quick_acks: u8,
     /// After this time a sender that the silly-window rule holds back sends what it may (RFC 9293 §3.8.6.2.1:
     /// 0.1–1 s). 200 ms.
     pub silly_window_override: Duration,
+    /// How long a corked connection holds less than a whole segment when nothing is in flight whose
+    /// acknowledgment would let it go (RFC 9293 §3.9.1.2 MUST-60: not for ever). 200 ms, as Linux.
+    pub cork_timeout: Duration,
     /// Greatest interval of window probes (RFC 9293 §3.8.6.1 SHLD-30 asks for exponential growth). 60 s.
     pub persist_max: Duration,
+    /// How long a peer may hold its window shut while the host is short of memory (RFC 6429 §4). 60 s.
+    pub scarce_memory_patience: Duration,
     /// How long FIN-WAIT-2, and any state whose owner is gone, waits for a peer without progress. 60 s, as
     /// Linux.
     pub orphan_timeout: Duration,
@@ -92,7 +97,9 @@ impl Default for Config {
             delayed_ack: Duration::from_millis(40),
             quick_acks: 16,
             silly_window_override: Duration::from_millis(200),
+            cork_timeout: Duration::from_millis(200),
             persist_max: Duration::from_secs(60),
+            scarce_memory_patience: Duration::from_secs(60),
             orphan_timeout: Duration::from_secs(60),
             congestion_control: CongestionControl::NewReno,
             initial_window_segments: 10,
@@ -117,8 +124,17 @@ impl Config {
 pub struct SocketOptions {
     /// Send small segments at once: Nagle's algorithm off (RFC 9293 §3.7.4 MUST-17). Off.
     pub nodelay: bool,
+    /// Hold small segments back, whatever `nodelay` says, until this is off again or
+    /// [`Config::cork_timeout`] is over. Off.
+    pub cork: bool,
     /// Acknowledge every segment at once. Off.
     pub quickack: bool,
+    /// SEND takes bytes only while fewer than this were never sent: data that waits in the network's stead
+    /// can still be changed by the application. None: as many as the send buffer holds.
+    pub notsent_lowat: Option<u32>,
+    /// The application is told of bytes to read when this many have come, or the window can bring no more.
+    /// None: of every byte.
+    pub receive_lowat: Option<u32>,
     /// Keep-alive (RFC 9293 §3.8.4 MUST-25: off).
     pub keep_alive: Option<KeepAlive>,
     /// Instead of R2 and of R2 for a SYN: how long data may stay unacknowledged, or wait for the peer's
@@ -143,7 +159,10 @@ impl SocketOptions {
     /// Nothing set.
     pub const DEFAULT: Self = Self {
         nodelay: false,
+        cork: false,
         quickack: false,
+        notsent_lowat: None,
+        receive_lowat: None,
         keep_alive: None,
         user_timeout: None,
         exchange_user_timeout: false,

@@ -10,7 +10,7 @@
 //!
 //! What happens on a segment is in `segment_arrives`, on a timer in `timeouts`, on the way out in `transmit`.
 
-use crate::buffer_growth::{RightSizing, Sizing};
+use crate::buffer_growth::{MemoryLevel, RightSizing, Sizing};
 use crate::config::{Config, SocketOptions};
 use crate::congestion::{CongestionControl, Controller};
 use crate::counters::Counters;
@@ -83,6 +83,7 @@ pub struct Connection {
     pub(crate) sent: Sent,
     pub(crate) receive_buffer: ReceiveBuffer,
     pub(crate) right_sizing: RightSizing,
+    pub(crate) memory: MemoryLevel,
     pub(crate) reassembly: Option<Box<Reassembly>>,
     pub(crate) rtt: RttEstimator,
     pub(crate) congestion: Controller,
@@ -116,6 +117,7 @@ pub(crate) enum Owner {
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) nodelay: bool,
+    pub(crate) cork: bool,
     pub(crate) quickack: bool,
     pub(crate) zero_linger: bool,
     pub(crate) congestion_control: CongestionControl,
@@ -129,8 +131,11 @@ impl Options {
     pub(crate) fn new(config: &Config, options: SocketOptions) -> Self {
         let SocketOptions {
             nodelay,
+            cork,
             quickack,
             // In `Seldom`.
+            notsent_lowat: _,
+            receive_lowat: _,
             keep_alive: _,
             user_timeout: _,
             exchange_user_timeout: _,
@@ -141,6 +146,7 @@ impl Options {
         } = options;
         Self {
             nodelay,
+            cork,
             quickack,
             zero_linger,
             congestion_control: congestion_control.unwrap_or(config.congestion_control),
@@ -200,30 +206,6 @@ impl Connection {
         self.owner == Owner::Gone
     }
 
-    /// Bytes that SEND would take now.
-    #[must_use]
-    pub fn send_capacity(&self) -> usize {
-        self.options.send_buffer_bytes.saturating_sub(self.send_buffer.len()) as usize
-    }
-
-    /// Bytes that RECEIVE would give now.
-    #[must_use]
-    pub fn receive_len(&self) -> usize {
-        self.receive_buffer.len() as usize
-    }
-
-    /// True when RECEIVE answers at once: with bytes, with the end, or with an error.
-    #[must_use]
-    pub fn is_readable(&self) -> bool {
-        self.receive_len() > 0 || self.peer_has_closed() || self.state == TcpState::Closed
-    }
-
-    /// True when SEND takes bytes or answers an error at once.
-    #[must_use]
-    pub fn is_writable(&self) -> bool {
-        self.send_capacity() > 0 || self.fin != Fin::Open || self.state == TcpState::Closed
-    }
-
     /// How many bytes lie before the end of the peer's urgent data; zero when all of it has been read.
     // RFC 9293 §3.8.5 MUST-33
     #[must_use]
@@ -239,6 +221,7 @@ impl Connection {
     pub fn options(&self) -> SocketOptions {
         let Options {
             nodelay,
+            cork,
             quickack,
             zero_linger,
             congestion_control,
@@ -250,7 +233,10 @@ impl Connection {
         let fixed = |sizing: Sizing, bytes: u32| (sizing == Sizing::Fixed).then_some(bytes);
         SocketOptions {
             nodelay: *nodelay,
+            cork: *cork,
             quickack: *quickack,
+            notsent_lowat: self.seldom.as_ref().and_then(|seldom| seldom.notsent_lowat),
+            receive_lowat: self.seldom.as_ref().and_then(|seldom| seldom.receive_lowat),
             keep_alive: self.keep_alive(),
             user_timeout: self.user_timeout(),
             exchange_user_timeout: self.seldom.as_ref().is_some_and(|seldom| seldom.exchange.is_some()),

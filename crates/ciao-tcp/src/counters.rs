@@ -132,6 +132,12 @@ impl Counters {
         }
     }
 
+    /// For how long the peer's window has held the sender back without a break.
+    pub(crate) fn held_by_window_for(&self, now: Instant) -> Duration {
+        let Chronograph { held, since, .. } = &self.chronograph;
+        if *held == Held::ByPeerWindow { since.until(now) } else { Duration::ZERO }
+    }
+
     /// How long the sender was busy up to `now`.
     pub(crate) fn busy(&self, now: Instant) -> Busy {
         let mut counters = self.clone();

@@ -37,6 +37,8 @@ pub enum DropReason {
     DataAfterClose,
     /// The reassembly queue has as many gaps as it may hold.
     TooManyGaps,
+    /// The host's memory is used up: data behind a gap, or data that nobody reads.
+    OutOfMemory,
     /// The connection is in TIME-WAIT and the segment calls for nothing.
     TimeWait,
     /// RST in TIME-WAIT (RFC 1337).
@@ -66,6 +68,7 @@ impl DropReason {
             Self::UnacceptableAck | Self::NeitherSynNorReset => "RFC 9293 §3.10.7.3",
             Self::DataAfterFin => "RFC 9293 §3.10.7.4, seventh: segment text",
             Self::DataAfterClose => "RFC 9293 §3.6.1 SHLD-3",
+            Self::OutOfMemory => "limit `memory` of the host",
             Self::TooManyGaps => "limit `max_gaps` of the configuration",
             Self::TimeWait => "RFC 9293 §3.10.7.4, TIME-WAIT",
             Self::ResetInTimeWait => "RFC 1337 §4",
@@ -94,6 +97,7 @@ impl fmt::Display for DropReason {
             Self::NeitherSynNorReset => "neither SYN nor RST",
             Self::DataAfterFin => "data behind the peer's FIN",
             Self::DataAfterClose => "nobody is left to read the data",
+            Self::OutOfMemory => "the host is out of memory",
             Self::TooManyGaps => "too many gaps in the reassembly queue",
             Self::TimeWait => "nothing to do in TIME-WAIT",
             Self::ResetInTimeWait => "RST in TIME-WAIT",
@@ -122,6 +126,8 @@ pub enum ConnectionError {
     },
     /// Keep-alive probes were not answered.
     KeepAliveTimedOut,
+    /// The host was short of memory, and the peer had held its window shut for long (RFC 6429 §4).
+    OutOfMemory,
     /// ICMP says that the host cannot be reached.
     HostUnreachable,
     /// ICMP says that the network cannot be reached.
@@ -137,6 +143,7 @@ impl fmt::Display for ConnectionError {
             Self::Reset => f.write_str("connection reset by the peer"),
             Self::Aborted => f.write_str("connection aborted"),
             Self::TimedOut { state } => write!(f, "timed out in {state}: nothing was acknowledged"),
+            Self::OutOfMemory => f.write_str("given up: memory is short and the peer's window stayed shut"),
             Self::KeepAliveTimedOut => f.write_str("timed out: the peer answers no keep-alive probe"),
             Self::HostUnreachable => f.write_str("host unreachable"),
             Self::NetworkUnreachable => f.write_str("network unreachable"),

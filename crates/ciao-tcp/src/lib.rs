@@ -21,6 +21,7 @@
 //! | Which state do only few connections have? | `seldom` |
 //! | Which window do we offer? | `receive_window` |
 //! | How large do the buffers become? | `buffer_growth` |
+//! | When may the application read and write? | `watermarks` |
 //! | How long is a round trip, and when do we retransmit? | [`rtt`], [`recovery`] |
 //! | How much may be in flight? | [`congestion`] |
 //! | How long may data stay unacknowledged? | `user_timeout` |
@@ -73,8 +74,10 @@ pub mod transmit;
 mod user_calls;
 mod user_timeout;
 mod variables;
+mod watermarks;
 mod window_scale;
 
+pub use buffer_growth::MemoryLevel;
 pub use config::{Config, SocketOptions};
 pub use connection::{Connection, Setup};
 pub use error::{ConnectionError, DropReason};

@@ -9,7 +9,7 @@ impl Connection {
     /// Room between RCV.NXT and the end of the receive buffer, in bytes, as far as the window field can say
     /// it.
     fn receive_room(&self) -> u32 {
-        let room = self.options.receive_buffer_bytes.saturating_sub(self.receive_buffer.len());
+        let room = self.receive_limit().saturating_sub(self.receive_buffer.len());
         room.min(self.greatest_window())
     }
 
@@ -25,7 +25,7 @@ impl Connection {
     /// The least step by which the right edge moves.
     // RFC 9293 §3.8.6.2.2 MUST-39
     fn least_edge_gain(&self) -> u32 {
-        (self.options.receive_buffer_bytes / 2).min(u32::from(self.announce_mss)).max(1)
+        (self.receive_limit() / 2).min(u32::from(self.announce_mss)).max(1)
     }
 
     /// The window field of a segment sent now; moves the right edge.
@@ -47,7 +47,7 @@ impl Connection {
             return;
         }
         let window = self.rcv.wnd();
-        let greatest = self.options.receive_buffer_bytes.min(self.greatest_window());
+        let greatest = self.receive_limit().min(self.greatest_window());
         if window <= greatest / 2 && self.edge_gain() >= self.least_edge_gain().max(window) {
             self.owed.window_update = true;
         }

@@ -19,6 +19,10 @@ pub(crate) struct Seldom {
     pub(crate) user_timeout: Option<Duration>,
     /// Of a connection that tells the peer its user timeout.
     pub(crate) exchange: Option<Exchange>,
+    /// See [`SocketOptions::notsent_lowat`].
+    pub(crate) notsent_lowat: Option<u32>,
+    /// See [`SocketOptions::receive_lowat`].
+    pub(crate) receive_lowat: Option<u32>,
     /// SND.UP: the number behind the urgent data that we send.
     pub(crate) send_up: Option<SeqNum>,
     /// Of an opening with data in its SYN.
@@ -30,8 +34,10 @@ pub(crate) struct Seldom {
 impl Seldom {
     /// What `options` ask for; no box when that is nothing.
     pub(crate) fn of(options: &SocketOptions) -> Option<Box<Self>> {
-        let SocketOptions { keep_alive, user_timeout, .. } = *options;
-        let seldom = Self { keep_alive, user_timeout, exchange: Exchange::of(options), ..Self::default() };
+        let SocketOptions { keep_alive, user_timeout, notsent_lowat, receive_lowat, .. } = *options;
+        let exchange = Exchange::of(options);
+        let seldom =
+            Self { keep_alive, user_timeout, exchange, notsent_lowat, receive_lowat, ..Self::default() };
         (seldom != Self::default()).then(|| Box::new(seldom))
     }
 }
@@ -48,6 +54,7 @@ impl Connection {
         let tells_more = options.exchange_user_timeout
             && (seldom.user_timeout != options.user_timeout || seldom.exchange.is_none());
         (seldom.keep_alive, seldom.user_timeout) = (options.keep_alive, options.user_timeout);
+        (seldom.notsent_lowat, seldom.receive_lowat) = (options.notsent_lowat, options.receive_lowat);
         seldom.exchange = Exchange::of(options).map(|new| seldom.exchange.unwrap_or(new));
         if tells_more && !self.is_opening() && self.state != TcpState::Closed {
             self.owe_user_timeout();

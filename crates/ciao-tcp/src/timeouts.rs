@@ -19,7 +19,7 @@ impl Connection {
                 Timer::LossProbe => self.probe_timer_fired(now),
                 Timer::Reorder => self.reordering_timer_fired(now),
                 Timer::Persist => self.persist_timer_fired(now),
-                Timer::DelayedAck => self.owed.acknowledge_now(),
+                Timer::DelayedAck => self.delayed_ack_timer_fired(),
                 Timer::KeepAlive => self.keep_alive_timer_fired(now),
                 Timer::Orphan => self.orphan_timer_fired(),
                 Timer::TimeWait => self.end(Cause::TimeWaitExpired, None),
@@ -97,7 +97,6 @@ impl Connection {
             let segments = self.config.initial_window_segments;
             let restart_window_bytes = initial_window_bytes(self.effective_mss(), segments, 0);
             self.congestion.on_idle_restart(now, restart_window_bytes);
-            self.owed.quick_acks = self.config.quick_acks;
         }
     }
 }

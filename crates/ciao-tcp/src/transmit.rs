@@ -53,6 +53,8 @@ pub(crate) struct Owed {
     pub(crate) writable: bool,
     /// Acknowledgments that still go out at once.
     pub(crate) quick_acks: u8,
+    /// The application answers what comes soon after it came: its data can carry the acknowledgments.
+    pub(crate) interactive: bool,
     /// Window probes since the window was last open.
     pub(crate) probes: u8,
     /// Keep-alive probes without an answer.
@@ -90,6 +92,7 @@ impl Owed {
             held_data: false,
             writable: false,
             quick_acks: config.quick_acks,
+            interactive: false,
             probes: 0,
             keep_alive_probes: 0,
             timeouts: 0,
@@ -210,6 +213,11 @@ pub enum WaitReason {
         /// Bytes that wait.
         held_bytes: u32,
     },
+    /// Corked: a small segment waits for more bytes of the application (RFC 9293 §3.9.1.2 MAY-16).
+    Cork {
+        /// Bytes that wait.
+        held_bytes: u32,
+    },
 }
 
 impl fmt::Display for Wait {
@@ -230,6 +238,7 @@ impl fmt::Display for Wait {
             WaitReason::ZeroWindow { held_bytes } => {
                 write!(f, "peer's window is 0, {held_bytes} bytes held")?;
             }
+            WaitReason::Cork { held_bytes } => write!(f, "corked: {held_bytes} bytes wait for more")?,
             WaitReason::Nagle { held_bytes } => write!(f, "Nagle: {held_bytes} bytes held for an ACK")?,
         }
         match self.until {
@@ -267,7 +276,9 @@ impl Connection {
         let is_full = || self.pipe() + u32::from(self.effective_mss()) > self.congestion_window();
         match reason {
             WaitReason::CongestionWindow { .. } => Limit::CongestionWindow,
-            WaitReason::Acknowledgment { .. } | WaitReason::Nagle { .. } if is_full() => {
+            WaitReason::Acknowledgment { .. } | WaitReason::Nagle { .. } | WaitReason::Cork { .. }
+                if is_full() =>
+            {
                 Limit::CongestionWindow
             }
             _ => Limit::Other,

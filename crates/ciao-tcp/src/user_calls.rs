@@ -1,10 +1,10 @@
 //! The calls of the application: OPEN, SEND, RECEIVE, CLOSE, ABORT (RFC 9293 §3.10.1–5). STATUS is
 //! `Connection::stats`.
 
-use crate::buffer_growth::{RightSizing, largest_receive_buffer};
+use crate::buffer_growth::{MemoryLevel, RightSizing, largest_receive_buffer};
 use crate::config::{Config, SocketOptions};
 use crate::congestion::Controller;
-use crate::connection::{Connection, Events, Opening, Options, Owner, Raise, Setup};
+use crate::connection::{Connection, Events, Opening, Options, Owner, Setup};
 use crate::counters::Counters;
 use crate::error::{ConnectionError, ReceiveError, SendError};
 use crate::receive_buffer::ReceiveBuffer;
@@ -81,6 +81,7 @@ impl Connection {
             sent: Sent::new(),
             receive_buffer: ReceiveBuffer::new(),
             right_sizing: RightSizing::new(),
+            memory: MemoryLevel::Plenty,
             reassembly: None,
             rtt: RttEstimator::new(),
             congestion: Controller::new(options.congestion_control, mss, u32::from(mss)),
@@ -260,10 +261,14 @@ impl Connection {
         }
     }
 
-    /// Changes the options. What Nagle's algorithm held is sent when it is switched off.
+    /// Changes the options. What Nagle's algorithm held is sent when it is switched off, what is corked then
+    /// and when the cork is drawn.
     // RFC 9293 §3.7.4 MUST-17, §3.8.3 MUST-21, §3.8.4 MUST-24, MUST-27
     pub fn set_options(&mut self, now: Instant, options: SocketOptions) {
         self.set_seldom(&options);
+        // As Linux: who switches `nodelay` on, or draws the cork, asks for what is there to be sent.
+        let asks = options.nodelay && !self.options.nodelay || self.options.cork && !options.cork;
+        self.owed.held_data |= asks && self.unsent() > 0;
         let grown = (self.options.send_buffer_bytes, self.options.receive_buffer_bytes);
         self.options = Options::new(&self.config, options);
         self.switch_congestion_control();
@@ -272,19 +277,6 @@ impl Connection {
         self.restart_keep_alive(now);
         if self.timers.is_set(Timer::UserTimeout) {
             self.restart_user_timeout(now);
-        }
-    }
-
-    /// Tells the application that it may write again, once a third of the buffer is free.
-    pub(crate) fn consider_writable(&mut self) {
-        if !self.owed.writable {
-            return;
-        }
-        self.grow_send_buffer();
-        let enough = self.options.send_buffer_bytes as usize / 3;
-        if self.send_capacity() >= enough.max(1) {
-            self.owed.writable = false;
-            self.raise(Raise::Writable);
         }
     }
 }

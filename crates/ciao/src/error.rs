@@ -15,6 +15,7 @@ pub(crate) fn connection_error_kind(error: ConnectionError) -> ErrorKind {
         ConnectionError::Refused | ConnectionError::PortUnreachable => ErrorKind::ConnectionRefused,
         ConnectionError::Reset => ErrorKind::ConnectionReset,
         ConnectionError::TimedOut { .. } | ConnectionError::KeepAliveTimedOut => ErrorKind::TimedOut,
+        ConnectionError::OutOfMemory => ErrorKind::OutOfMemory,
         ConnectionError::HostUnreachable => ErrorKind::HostUnreachable,
         ConnectionError::NetworkUnreachable => ErrorKind::NetworkUnreachable,
         // `Aborted`, and whatever is added to the enum before it has a row here.
@@ -138,6 +139,7 @@ mod tests {
             (ConnectionError::Aborted, ErrorKind::ConnectionAborted),
             (ConnectionError::TimedOut { state: TcpState::Established }, ErrorKind::TimedOut),
             (ConnectionError::KeepAliveTimedOut, ErrorKind::TimedOut),
+            (ConnectionError::OutOfMemory, ErrorKind::OutOfMemory),
             (ConnectionError::HostUnreachable, ErrorKind::HostUnreachable),
             (ConnectionError::NetworkUnreachable, ErrorKind::NetworkUnreachable),
             (ConnectionError::PortUnreachable, ErrorKind::ConnectionRefused),

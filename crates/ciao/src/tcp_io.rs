@@ -83,8 +83,8 @@ impl Shard {
         if interest.is_readable() {
             ready |= match self.host.tcp_peek(id, &mut [0]) {
                 Ok(0) | Err(ReceiveError::Ended(_)) => Ready::READABLE | Ready::READ_CLOSED,
-                Ok(_) => Ready::READABLE,
-                Err(_) => Ready::EMPTY,
+                Ok(_) if self.host.tcp_is_readable(id) => Ready::READABLE,
+                _ => Ready::EMPTY,
             };
         }
         if interest.is_writable() {

@@ -292,6 +292,28 @@ impl TcpSocket {
         Ok(self.settings().options.nodelay)
     }
 
+    /// Holds small segments back; see [`TcpStream::set_cork`].
+    pub fn set_cork(&self, cork: bool) -> io::Result<()> {
+        self.change_options(|options| options.cork = cork);
+        Ok(())
+    }
+
+    /// Small segments are held back.
+    pub fn cork(&self) -> io::Result<bool> {
+        Ok(self.settings().options.cork)
+    }
+
+    /// Takes writes only while fewer bytes than this are unsent; see [`TcpStream::set_notsent_lowat`].
+    pub fn set_notsent_lowat(&self, bytes: Option<u32>) -> io::Result<()> {
+        self.change_options(|options| options.notsent_lowat = bytes);
+        Ok(())
+    }
+
+    /// How many bytes may be unsent for a write to be taken.
+    pub fn notsent_lowat(&self) -> io::Result<Option<u32>> {
+        Ok(self.settings().options.notsent_lowat)
+    }
+
     /// Sets the DiffServ code point, the upper six bits of `tos`. The lower two are ECN's and belong to the
     /// stack. [`io::ErrorKind::InvalidInput`] above 255.
     // RFC 9293 §3.9.1.9 MUST-48

@@ -509,6 +509,57 @@ impl TcpStream {
         self.change_options(|options| options.nodelay = nodelay)
     }
 
+    /// Small segments are held back; see [`Self::set_cork`].
+    ///
+    /// # Errors
+    /// When the stack has ended.
+    pub fn cork(&self) -> io::Result<bool> {
+        self.options().map(|options| options.cork)
+    }
+
+    /// Holds less than a whole segment back until the cork is drawn, or 200 ms are over; what is written in
+    /// pieces leaves in as few segments as can be. `set_nodelay(true)` lets go what is there now.
+    ///
+    /// # Errors
+    /// When the stack has ended.
+    pub fn set_cork(&self, cork: bool) -> io::Result<()> {
+        self.change_options(|options| options.cork = cork)
+    }
+
+    /// How many bytes may be unsent for a write to be taken; see [`Self::set_notsent_lowat`].
+    ///
+    /// # Errors
+    /// When the stack has ended.
+    pub fn notsent_lowat(&self) -> io::Result<Option<u32>> {
+        self.options().map(|options| options.notsent_lowat)
+    }
+
+    /// Takes writes only while fewer than `bytes` were never sent, so that what is written leaves soon;
+    /// `None` for as many as the send buffer holds.
+    ///
+    /// # Errors
+    /// When the stack has ended.
+    pub fn set_notsent_lowat(&self, bytes: Option<u32>) -> io::Result<()> {
+        self.change_options(|options| options.notsent_lowat = bytes)
+    }
+
+    /// How many bytes make the stream readable; see [`Self::set_recv_lowat`].
+    ///
+    /// # Errors
+    /// When the stack has ended.
+    pub fn recv_lowat(&self) -> io::Result<Option<u32>> {
+        self.options().map(|options| options.receive_lowat)
+    }
+
+    /// Wakes readers only when `bytes` wait, or the window lets hardly more come, or the data has ended; a
+    /// read still gives what is there. `None`: for every byte.
+    ///
+    /// # Errors
+    /// When the stack has ended.
+    pub fn set_recv_lowat(&self, bytes: Option<u32>) -> io::Result<()> {
+        self.change_options(|options| options.receive_lowat = bytes)
+    }
+
     /// Every segment is acknowledged at once.
     ///
     /// # Errors

@@ -101,6 +101,7 @@ impl Tcp {
             return self.for_listener(context, now, arrival, Some((Holder::Connection(index), least_iss)));
         }
         context.trace.attribute(socket.id);
+        socket.connection.set_memory(self.memory.level());
         socket.connection.handle_segment(now, &mut arrival.segment);
         self.after_input(context, now, index);
         Ok(())
@@ -193,6 +194,7 @@ impl Tcp {
         segment: &mut Segment,
     ) {
         let connection = &mut self.tables.sockets[index as usize].connection;
+        connection.set_memory(self.memory.level());
         connection.handle_segment(now, segment);
         if connection.state() == TcpState::SynReceived {
             // The record and the connection disagree; nobody would ever hold it.

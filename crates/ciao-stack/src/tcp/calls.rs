@@ -190,7 +190,9 @@ impl Tcp {
         call: impl FnOnce(&mut Connection) -> R,
     ) -> R {
         self.socket(id);
-        let answer = call(&mut self.tables.sockets[id.index as usize].connection);
+        let connection = &mut self.tables.sockets[id.index as usize].connection;
+        connection.set_memory(self.memory.level());
+        let answer = call(connection);
         self.after_input(context, now, id.index);
         answer
     }
@@ -205,9 +207,11 @@ impl Tcp {
         read: impl FnOnce(&mut Connection) -> R,
     ) -> R {
         self.socket(id);
-        let connection = &mut self.tables.sockets[id.index as usize].connection;
-        let answer = read(connection);
-        if connection.may_transmit() || context.trace.is_on() {
+        let socket = &mut self.tables.sockets[id.index as usize];
+        socket.connection.set_memory(self.memory.level());
+        let answer = read(&mut socket.connection);
+        self.memory.charge(&mut socket.charged, socket.connection.buffered_bytes());
+        if socket.connection.may_transmit() || context.trace.is_on() {
             self.after_input(context, now, id.index);
         }
         answer

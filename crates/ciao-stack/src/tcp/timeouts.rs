@@ -65,6 +65,7 @@ impl Tcp {
     fn connection_timer_fired(&mut self, context: &mut Context, now: Instant, index: u32) {
         let socket = &mut self.tables.sockets[index as usize];
         socket.timer = TimerHandle::NONE;
+        socket.connection.set_memory(self.memory.level());
         socket.connection.handle_timeout(now);
         self.after_input(context, now, index);
     }

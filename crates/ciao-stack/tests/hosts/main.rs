@@ -8,6 +8,7 @@ mod icmp_errors;
 mod ip_rules;
 mod listening;
 mod many;
+mod memory;
 mod pair;
 mod path_mtu;
 mod syn_flood;

@@ -1,6 +1,7 @@
 //! SYN-SENT (RFC 9293 §3.10.7.3): the answer to our SYN, or a SYN that crossed it.
 
 use crate::connection::{Connection, Raise};
+use crate::counters::Moment;
 use crate::error::{ConnectionError, DropReason};
 use crate::segment::Segment;
 use crate::segment_arrives::closed::Reset;
@@ -109,6 +110,7 @@ impl Connection {
     /// ESTABLISHED: data may flow, and a close that was called before now takes effect.
     pub(crate) fn established(&mut self, now: Instant) {
         if !self.complete_fast_open() {
+            self.counters.data_received = Moment::of(now);
             self.start_congestion_control();
         }
         self.restart_keep_alive(now);

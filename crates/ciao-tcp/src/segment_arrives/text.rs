@@ -1,7 +1,8 @@
 //! Seventh: the segment text (RFC 9293 §3.10.7.4): data in order to the application, data behind a gap to the
 //! reassembly queue.
 
-use crate::connection::{Connection, Owner, Raise};
+use crate::buffer_growth::MemoryLevel;
+use crate::connection::{Connection, Owner};
 use crate::error::{ConnectionError, DropReason};
 use crate::reassembly::Reassembly;
 use crate::segment::Segment;
@@ -29,6 +30,9 @@ impl Connection {
         if let Some(fin) = self.rcv.fin {
             let room = if fin.after(segment.header.seq) { fin.since(segment.header.seq) } else { 0 };
             segment.payload.truncate(room as usize);
+        }
+        if self.memory != MemoryLevel::Plenty {
+            self.refuse_for_memory(segment)?;
         }
         let payload = core::mem::take(&mut segment.payload);
         if segment.header.seq == self.rcv.nxt {
@@ -58,7 +62,7 @@ impl Connection {
         } else {
             self.owe_ack(now, segment);
         }
-        self.raise(Raise::Readable);
+        self.consider_readable();
     }
 
     pub(crate) fn deliver(&mut self, payload: Payload) {

@@ -14,6 +14,7 @@ impl Connection {
     // RFC 9293 §3.8.6.3 SHLD-18, SHLD-19, MUST-40, §3.10.7.4 MUST-58, MUST-59: one for all that came before
     // it is sent
     pub(crate) fn owe_ack(&mut self, now: Instant, segment: &Segment) {
+        self.consider_quick_acks(now, segment);
         self.counters.data_received = Moment::of(now);
         let received = self.rcv.nxt.since(segment.header.seq);
         let largest = match segment.segment_size {
@@ -23,11 +24,40 @@ impl Connection {
         self.owed.largest_received = self.owed.largest_received.max(largest.min(self.announce_mss));
         let unacknowledged = self.rcv.nxt.since(self.timestamps.last_ack_sent);
         let two_segments = 2 * u32::from(self.owed.largest_received);
-        if self.owed.quick_acks > 0 || self.options.quickack || unacknowledged >= two_segments {
+        let is_quick = self.owed.quick_acks > 0 && !self.owed.interactive;
+        if is_quick || self.options.quickack || unacknowledged >= two_segments {
             self.owed.acknowledge_now();
         } else {
             self.delay_ack(now);
         }
+    }
+
+    /// Data after a silence: the peer's congestion window has perhaps become small, and grows with each
+    /// acknowledgment that it gets. Not more of them than half of our window takes.
+    fn consider_quick_acks(&mut self, now: Instant, segment: &Segment) {
+        let silence = self.counters.data_received.until(now);
+        // The least RTO first: it spares the arithmetic at nearly every segment.
+        let is_long = silence > self.config.rto_min && silence > self.rtt.rto(&self.config);
+        if is_long && !segment.header.flags.fin() {
+            let segment = u32::from(self.owed.largest_received.max(1));
+            let within_window = u8::try_from(self.rcv.wnd() / (2 * segment)).unwrap_or(u8::MAX).max(2);
+            self.owed.quick_acks = self.config.quick_acks.min(within_window);
+        }
+    }
+
+    /// New data goes out. If it follows soon upon what came, the application answers: acknowledgments can
+    /// ride on that, until one had to go alone.
+    #[inline]
+    pub(crate) fn note_interaction(&mut self, now: Instant) {
+        if !self.owed.interactive && self.counters.bytes_received > 0 {
+            self.owed.interactive = self.counters.data_received.until(now) < self.config.delayed_ack;
+        }
+    }
+
+    /// An acknowledgment has waited in vain for data to ride on.
+    pub(crate) fn delayed_ack_timer_fired(&mut self) {
+        self.owed.interactive = false;
+        self.owed.acknowledge_now();
     }
 
     /// An acknowledgment goes out with the next data, or after the delay.

@@ -108,12 +108,14 @@ impl Connection {
         limit - limit % mss
     }
 
-    /// Nagle: a last part of `tail` bytes may follow what is outstanding only when it is a whole segment.
-    // RFC 9293 §3.7.4 SHLD-7, MUST-17; a FIN behind it shows that no more will come
+    /// Nagle: a last part of `tail` bytes may follow what is outstanding only when it is a whole segment. A
+    /// cork holds it even when nothing is outstanding.
+    // RFC 9293 §3.7.4 SHLD-7, MUST-17, §3.9.1.2 MAY-16; a FIN behind it shows that no more will come
     fn may_send_small(&self, tail: u32) -> bool {
+        let waits_for_nothing = || self.options.nodelay || self.outstanding() == 0;
         tail == 0
-            || self.options.nodelay
-            || self.outstanding() == 0
+            || (!self.options.cork && waits_for_nothing())
+            || self.owed.held_data
             || self.fin == Fin::Queued
             || self.sends_urgently()
             // Only our SYN-ACK is outstanding, and says nothing of the path.
@@ -126,6 +128,8 @@ impl Connection {
         if len == unsent {
             return if self.may_send_small(len) {
                 Ok(len)
+            } else if self.options.cork {
+                Err(WaitReason::Cork { held_bytes: unsent })
             } else {
                 Err(WaitReason::Nagle { held_bytes: unsent })
             };

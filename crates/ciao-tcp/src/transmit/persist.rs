@@ -5,7 +5,11 @@
 //! cannot accept, and nothing is in flight that would have to be sent again. RFC 9293 §3.8.6.1 would have one
 //! byte of data.
 
+use crate::buffer_growth::MemoryLevel;
 use crate::connection::Connection;
+use crate::error::ConnectionError;
+use crate::segment_arrives::closed::Reset;
+use crate::state::Cause;
 use crate::timers::Timer;
 use crate::transmit::WaitReason;
 use ciao_wire::Instant;
@@ -28,6 +32,11 @@ impl Connection {
                 let at = now + self.config.silly_window_override;
                 self.set_timer(Timer::Persist, at);
             }
+            // RFC 9293 §3.9.1.2 MAY-16, MUST-60
+            WaitReason::Cork { .. } => {
+                let at = now + self.config.cork_timeout;
+                self.set_timer(Timer::Persist, at);
+            }
             _ => {}
         }
     }
@@ -42,6 +51,14 @@ impl Connection {
     pub(crate) fn persist_timer_fired(&mut self, now: Instant) {
         if self.snd.wnd > 0 {
             self.owed.held_data = true;
+            return;
+        }
+        // RFC 6429 §4 6429-1, RFC 9293 §3.8.6.1 MUST-37: for as long as the peer likes, unless memory is
+        // short
+        let is_held = self.counters.held_by_window_for(now) >= self.config.scarce_memory_patience;
+        if self.memory != MemoryLevel::Plenty && is_held {
+            self.owed.reset = Some(Reset::Active { seq: self.snd.nxt, ack: self.rcv.nxt });
+            self.end(Cause::TimedOut, Some(ConnectionError::OutOfMemory));
             return;
         }
         self.owed.window_probe = true;

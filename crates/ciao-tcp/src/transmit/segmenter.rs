@@ -224,9 +224,14 @@ impl Connection {
         self.snd.nxt = end;
         self.recovery.data_sent_at = now;
         self.note_sent_in_recovery(now, Range { start: seq, end }, Sending::First);
+        self.note_interaction(now);
         if starts_idle {
             self.restart_retransmit_timer(now);
             self.restart_user_timeout(now);
+        }
+        if self.owed.writable && self.seldom.is_some() {
+            // What is sent no longer counts as unsent.
+            self.consider_writable();
         }
         if len == unsent {
             let held = if self.owed.writable { Held::BySendBuffer } else { Held::ByNetwork };

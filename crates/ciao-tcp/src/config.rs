@@ -67,7 +67,8 @@ pub struct Config {
     pub initial_window_segments: u8,
     /// Least interval of challenge ACKs of one connection (RFC 5961 §7). 500 ms.
     pub challenge_ack_interval: Duration,
-    /// Most gaps in the reassembly queue. 128: with more, every segment would cost a longer search.
+    /// Most gaps in the reassembly queue, unless there are more than 512 bytes for each of them. 128: an
+    /// attack with single bytes holds no more than that.
     pub max_gaps: u16,
     /// Most payload bytes of a super-segment. The host lowers it to what its link takes. 65,160: 45 segments
     /// of 1,448.

@@ -4,7 +4,7 @@
 //! It exists only while something is missing. What is inside the window is the caller's decision
 //! (`sequence`); bytes in order go to `receive_buffer`.
 
-use crate::coalesce::{compact, joined};
+use crate::coalesce::{SMALL_BYTES, compact, joined};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -13,10 +13,12 @@ use ciao_wire::{Payload, SackBlock, SackBlocks, SeqNum};
 /// Bytes behind gaps, as islands in the order of their numbers. Two islands never touch.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reassembly {
-    islands: Vec<Island>,
+    islands: VecDeque<Island>,
     bytes: u32,
     /// Counts the insertions: the island with the greatest number changed last.
     changes: u64,
+    /// Where the islands begin that changed last, the latest first: as many as can be reported, or all.
+    latest: Vec<SeqNum>,
 }
 
 #[derive(Clone, Debug)]
@@ -34,7 +36,7 @@ pub(crate) struct TooManyGaps;
 impl Reassembly {
     /// Nothing is kept.
     pub(crate) const fn new() -> Self {
-        Self { islands: Vec::new(), bytes: 0, changes: 0 }
+        Self { islands: VecDeque::new(), bytes: 0, changes: 0, latest: Vec::new() }
     }
 
     /// Bytes that are kept.
@@ -51,7 +53,9 @@ impl Reassembly {
     /// as they came first. Answers the island that holds the segment. All numbers must lie within one window.
     ///
     /// # Errors
-    /// [`TooManyGaps`] when the segment touches nothing and there are `max_gaps` islands.
+    /// [`TooManyGaps`] when the segment touches nothing and there are `max_gaps` islands, or more, and they
+    /// are small: what a queue that overflows takes out of every other segment leaves as many islands as
+    /// there are segments, and none of them must be lost; an attack leaves a few bytes in each.
     // RFC 9293 §3.10.7.4 SHLD-31
     pub(crate) fn insert(
         &mut self,
@@ -61,12 +65,13 @@ impl Reassembly {
     ) -> Result<SackBlock, TooManyGaps> {
         let end = seq + payload_len(payload);
         let first = self.islands.partition_point(|island| island.end.before(seq));
-        let behind = first + self.islands[first..].partition_point(|island| island.start.at_or_before(end));
+        let behind = self.islands.partition_point(|island| island.start.at_or_before(end)).max(first);
         if first == behind {
             if payload.is_empty() {
                 return Ok(SackBlock { start: seq, end });
             }
-            if self.islands.len() >= usize::from(max_gaps) {
+            let count = self.islands.len();
+            if count >= usize::from(max_gaps) && count * SMALL_BYTES >= self.bytes as usize {
                 return Err(TooManyGaps);
             }
             self.islands.insert(first, Island { start: seq, end: seq, pieces: VecDeque::new(), changed: 0 });
@@ -75,7 +80,11 @@ impl Reassembly {
         self.changes += 1;
         let island = &mut self.islands[first];
         island.changed = self.changes;
-        Ok(SackBlock { start: island.start, end: island.end })
+        let block = SackBlock { start: island.start, end: island.end };
+        self.latest.retain(|start| start.before(block.start) || start.after(block.end));
+        self.latest.insert(0, block.start);
+        self.refill_latest();
+        Ok(block)
     }
 
     /// Takes out the bytes that begin at `rcv_nxt`, when they are here. What lies before it is dropped.
@@ -93,27 +102,45 @@ impl Reassembly {
                 taken = Some(payload);
             }
         }
+        if passed > 0 {
+            self.latest.retain(|start| start.after(rcv_nxt));
+            self.refill_latest();
+        }
         taken
     }
 
     /// Up to `limit` islands for a SACK option, those that changed last first.
     // RFC 2018 §4 2018-3
     pub(crate) fn sack_blocks(&self, limit: usize) -> SackBlocks {
-        let mut latest: [Option<&Island>; SackBlocks::CAPACITY] = [None; SackBlocks::CAPACITY];
+        let mut blocks = SackBlocks::EMPTY;
+        for &start in self.latest.iter().take(limit) {
+            let index = self.islands.partition_point(|island| island.start.before(start));
+            let island = &self.islands[index];
+            blocks.push(SackBlock { start: island.start, end: island.end });
+        }
+        blocks
+    }
+
+    /// Looks through all islands for those that changed last, only when some of them are gone and others are
+    /// left.
+    fn refill_latest(&mut self) {
+        self.latest.truncate(SackBlocks::CAPACITY);
+        let wanted = self.islands.len().min(SackBlocks::CAPACITY);
+        if self.latest.len() == wanted {
+            return;
+        }
+        let mut found: [Option<&Island>; SackBlocks::CAPACITY] = [None; SackBlocks::CAPACITY];
         for island in &self.islands {
             let mut candidate = Some(island);
-            for slot in &mut latest {
+            for slot in &mut found {
                 let changed = |island: Option<&Island>| island.map_or(0, |island| island.changed);
                 if changed(candidate) > changed(*slot) {
                     core::mem::swap(slot, &mut candidate);
                 }
             }
         }
-        let mut blocks = SackBlocks::EMPTY;
-        for island in latest.into_iter().flatten().take(limit) {
-            blocks.push(SackBlock { start: island.start, end: island.end });
-        }
-        blocks
+        self.latest.clear();
+        self.latest.extend(found.into_iter().flatten().map(|island| island.start));
     }
 
     /// Makes one of the islands from `first` up to, but without, `behind`, with the new bytes before, between
@@ -242,7 +269,8 @@ mod tests {
                 slot.get_or_insert(*byte);
             }
             let islands = self.islands();
-            if islands.len() > max_gaps {
+            let held = before.iter().flatten().count();
+            if islands.len() > max_gaps && (islands.len() - 1) * SMALL_BYTES >= held {
                 self.window = before;
                 return None;
             }
@@ -340,6 +368,19 @@ mod tests {
             let (expected, _) = segment(0, COUNT, 0);
             assert_eq!(reassembly.take_contiguous(SeqNum(0)).expect("complete").to_vec(), expected);
         }
+    }
+
+    #[test]
+    fn whole_segments_leave_as_many_gaps_as_there_are() {
+        let mut reassembly = Reassembly::new();
+        for at in (0..4000).rev() {
+            let (_, payload) = segment(at as usize * 2896, 1448, 0);
+            reassembly.insert(SeqNum(at * 2896), &payload, 128).expect("they are no attack");
+        }
+        assert_eq!(reassembly.bytes(), 4000 * 1448);
+        let latest = reassembly.sack_blocks(4);
+        let starts: Vec<_> = latest.as_slice().iter().map(|block| block.start.0 / 2896).collect();
+        assert_eq!(starts, [0, 1, 2, 3]);
     }
 
     #[test]

@@ -222,6 +222,8 @@ fn comment(event: &TraceEvent) -> Option<(Belongs, String)> {
             Transmission::First | Transmission::Ack => return None,
             transmission => (Belongs::ToNext, transmission.to_string()),
         },
+        TraceEvent::LossFound { by, .. } => (Belongs::ToNext, format!("lost: {by}")),
+        TraceEvent::Undone(cause) => (Belongs::ToArrival, format!("nothing was lost: {cause}")),
         TraceEvent::Called(call) => match call {
             Call::Connect => (Belongs::ToNext, "connect called".to_owned()),
             Call::Shutdown => (Belongs::ToNext, "shutdown called".to_owned()),

@@ -11,7 +11,7 @@ mod stream;
 
 use crate::http::{Carried, Element};
 use ciao_stack::{HostDropReason, TraceRecord};
-use ciao_tcp::trace::Call;
+use ciao_tcp::trace::{Call, LossSign, UndoCause};
 use ciao_tcp::{Cause, ConnectionError, DropReason, TcpState, Timer, Transmission};
 use ciao_wire::{Instant, Payload, TcpHeader};
 use std::fmt;
@@ -279,6 +279,10 @@ pub enum EventKind {
     },
     /// Loss recovery began or ended.
     Recovery(Phase),
+    /// Something was taken for lost.
+    LossFound(LossSign),
+    /// Nothing was lost after all: the window is what it was.
+    Undone(UndoCause),
     /// Nothing more could be sent, for this reason.
     Waiting(ciao_tcp::Wait),
     /// The connection ended.

@@ -199,6 +199,8 @@ fn event_record(event: &Event) -> Option<EventRecord> {
             ("congestion", format!("cwnd {cwnd_bytes}, ssthresh {ssthresh_bytes}, flight {flight_bytes}"))
         }
         EventKind::Recovery(phase) => ("recovery", format!("{phase:?}").to_lowercase()),
+        EventKind::LossFound(by) => ("lost", by.to_string()),
+        EventKind::Undone(cause) => ("undone", cause.to_string()),
         EventKind::Waiting(wait) => ("waiting", wait.to_string()),
         EventKind::Ended(None) => ("ended", "closed by both sides".to_owned()),
         EventKind::Ended(Some(error)) => ("ended", error.to_string()),

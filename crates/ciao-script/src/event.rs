@@ -80,7 +80,7 @@ pub enum IcmpKind {
     PortUnreachable,
     /// `unreachable admin_prohibited`
     Prohibited,
-    /// `unreachable frag_needed mtu N`, under IPv6 packet too big.
+    /// `unreachable frag_needed mtu N`, under IPv6 packet too big, and the MTU 20 bytes more.
     TooBig(u16),
     /// `time_exceeded`
     TimeExceeded,

@@ -181,7 +181,8 @@ fn icmpv6(kind: IcmpKind) -> Result<Icmpv6, String> {
         IcmpKind::PortUnreachable => Icmpv6::Unreachable { code: 4 },
         // An unknown next header, which is what another protocol is to IPv6.
         IcmpKind::ProtocolUnreachable => Icmpv6::ParameterProblem { code: 1, pointer: 6 },
-        IcmpKind::TooBig(mtu) => Icmpv6::PacketTooBig { mtu: mtu.into() },
+        // As an MTU of the script's own link: the longer header is added, and the segment is the same.
+        IcmpKind::TooBig(mtu) => Icmpv6::PacketTooBig { mtu: u32::from(mtu) + 20 },
         IcmpKind::TimeExceeded => Icmpv6::TimeExceeded { code: 0 },
         IcmpKind::ParameterProblem => Icmpv6::ParameterProblem { code: 0, pointer: 0 },
         IcmpKind::SourceQuench => return Err("IPv6 has no source quench".to_owned()),

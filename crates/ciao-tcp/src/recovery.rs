@@ -120,7 +120,8 @@ pub(crate) struct AckReport {
     /// Something arrived that was sent once, before the timer ran out; something that was sent again.
     pub(crate) original: bool,
     pub(crate) retransmitted: bool,
-    /// The number of the acknowledgment covers something that was sent again and was not reported before.
+    /// The number of the acknowledgment covers something that this episode has sent again, and that was not
+    /// reported before.
     pub(crate) covers_retransmission: bool,
     /// When the newest of what was reported selectively, and sent once, was sent.
     newest_sacked_at: Option<Instant>,
@@ -165,9 +166,11 @@ impl AckReport {
         let rtt = self.now.since(record.sent_at);
         if record.was_retransmitted() {
             self.retransmitted = true;
-            self.covers_retransmission |= by == Report::Cumulative;
-            if let Some(undo) = undo.as_mut().filter(|_| record.fate == Fate::InFlight) {
-                undo.no_longer_in_flight(record);
+            if let Some(undo) = undo.as_mut().filter(|undo| undo.has_sent(record)) {
+                self.covers_retransmission |= by == Report::Cumulative;
+                if record.fate == Fate::InFlight {
+                    undo.no_longer_in_flight(record);
+                }
             }
             let sent_at = clock(record.sent_at, self.timestamp_offset);
             let is_older_than_sent = |echo| is_older(echo, sent_at);

@@ -35,6 +35,12 @@ impl Undo {
         self.in_flight_bytes = self.in_flight_bytes.saturating_sub(record.len());
     }
 
+    /// A range that was sent again was sent so in this episode: what an earlier one has sent again may still
+    /// be on its way.
+    pub(crate) fn has_sent(&self, record: &SentRecord) -> bool {
+        self.first_sent_at.is_some_and(|first| record.sent_at >= first)
+    }
+
     /// The episode is over at SND.NXT `nxt`.
     pub(crate) fn close(&mut self, nxt: SeqNum) {
         self.until = Some(nxt);

@@ -15,6 +15,8 @@ pub struct Counters {
     pub syn_cookies_sent: u64,
     /// SYN cookies that came back and made a connection.
     pub syn_cookies_accepted: u64,
+    /// Segments that acknowledge a SYN cookie and came before the one that brings it back: they come again.
+    pub syn_cookies_early: u64,
     /// ACKs that a listener took for a SYN cookie, and that were forged or too late.
     pub syn_cookies_refused: u64,
     /// SYNs with a good Fast Open cookie that opened a connection at once.
@@ -37,6 +39,7 @@ impl Default for Counters {
             fast_open_cookies_refused: 0,
             syn_cookies_sent: 0,
             syn_cookies_accepted: 0,
+            syn_cookies_early: 0,
             syn_cookies_refused: 0,
             drops: [0; HostDropReason::ALL.len()],
         }

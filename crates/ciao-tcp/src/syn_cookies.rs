@@ -35,6 +35,22 @@ const SCALE_MASK: u32 = 0b1111;
 const NO_SCALE: u32 = 0b1111;
 const SACK_BIT: u32 = 1 << 4;
 
+/// How many bits of a cookie vouch for the connection alone, whatever the number of the peer's SYN.
+const ENDS_BITS: u32 = 13;
+
+/// What an acknowledgment to a listener is.
+#[derive(Debug)]
+pub enum Cookie {
+    /// One that brings a cookie back: `establish` makes a connection of this record.
+    Good(HalfOpen),
+    /// It acknowledges a cookie of ours, but does not begin behind the peer's SYN: what comes before was lost
+    /// or is late, and will come again. A RST would end a connection that the peer has good reason to believe
+    /// in.
+    Early,
+    /// It is forged, or too late.
+    Bad,
+}
+
 /// The two ends of a connection, ours first.
 pub type Ends = (SocketAddr, SocketAddr);
 
@@ -66,8 +82,7 @@ impl HalfOpen {
         segment
     }
 
-    /// The record that a cookie stands for, if `ack` brings back one that is ours and not too old.
-    /// `establish` makes a connection of it.
+    /// What an acknowledgment that belongs to no connection says of the cookies that we have sent.
     // RFC 4987 §3.6 4987-2
     #[must_use]
     pub fn from_cookie(
@@ -77,15 +92,18 @@ impl HalfOpen {
         options: &SocketOptions,
         mut setup: Setup,
         ack: &Segment,
-    ) -> Option<Self> {
+    ) -> Cookie {
         let header = &ack.header;
         setup.iss = header.ack - 1;
         let irs = header.seq - 1;
         let class = (setup.iss.0 & ((1 << CLASS_BITS) - 1)) as usize;
-        let now_slot = slot(now);
-        let is_ours = |slot| sequence(secret, ends, irs, slot, class) == setup.iss;
-        if !is_ours(now_slot) && !now_slot.checked_sub(1).is_some_and(is_ours) {
-            return None;
+        let slots = [Some(slot(now)), slot(now).checked_sub(1)];
+        let differences =
+            slots.map(|slot| slot.map(|slot| sequence(secret, ends, irs, slot, class).0 ^ setup.iss.0));
+        if !differences.contains(&Some(0)) {
+            let of_ends = ((1 << ENDS_BITS) - 1) << CLASS_BITS;
+            let is_early = differences.iter().flatten().any(|difference| difference & of_ends == 0);
+            return if is_early { Cookie::Early } else { Cookie::Bad };
         }
         // The record of a SYN with just those options.
         let mut syn = Segment { header: header.clone(), ..Segment::default() };
@@ -97,19 +115,21 @@ impl HalfOpen {
         syn.header.options.sack_permitted = bits & SACK_BIT != 0;
         let mut record = Self::new(now, config, options, &setup, &syn);
         record.owed = false;
-        Some(record)
+        Cookie::Good(record)
     }
 }
 
-/// The initial sequence number that is the cookie. 29 bits of it cannot be guessed; the number of the peer's
-/// SYN is one of the things that it vouches for, so a forger must have seen our SYN-ACK.
+/// The initial sequence number that is the cookie: above the class, 13 bits that vouch for the two ends and
+/// 16 that vouch for the number of the peer's SYN too. None of these 29 can be guessed.
 fn sequence(secret: &Secret, (local, remote): Ends, irs: SeqNum, slot: u64, class: usize) -> SeqNum {
     let mut vouched_for = [0; 13];
-    vouched_for[..4].copy_from_slice(&irs.0.to_be_bytes());
-    vouched_for[4..12].copy_from_slice(&slot.to_be_bytes());
-    vouched_for[12] = class as u8;
-    let hash = keyed_hash(secret, Purpose::SynCookie, local, remote, &vouched_for) as u32;
-    SeqNum(hash << CLASS_BITS | class as u32)
+    vouched_for[..8].copy_from_slice(&slot.to_be_bytes());
+    vouched_for[8] = class as u8;
+    let of_ends = keyed_hash(secret, Purpose::SynCookie, local, remote, &vouched_for[..9]) as u32;
+    vouched_for[9..].copy_from_slice(&irs.0.to_be_bytes());
+    let of_all = keyed_hash(secret, Purpose::SynCookie, local, remote, &vouched_for) as u32;
+    let of_ends = of_ends & ((1 << ENDS_BITS) - 1);
+    SeqNum(of_all << (ENDS_BITS + CLASS_BITS) | of_ends << CLASS_BITS | class as u32)
 }
 
 fn slot(now: Instant) -> u64 {
@@ -181,8 +201,8 @@ mod tests {
                 answer.header.options.timestamps.map(|ours| Timestamps { value: 78, echo: ours.value });
             let options_back = TcpOptions { timestamps: echo, ..TcpOptions::default() };
             let ack = segment(TcpFlags::ACK, SeqNum(6), answer.header.seq + 1, options_back);
-            let record =
-                HalfOpen::from_cookie((now, &SECRET), ends(), &config, &options, setup(), &ack).unwrap();
+            let cookie = HalfOpen::from_cookie((now, &SECRET), ends(), &config, &options, setup(), &ack);
+            let Cookie::Good(record) = cookie else { panic!("{cookie:?}") };
             assert_eq!(record.peer_shift, shift.filter(|_| with_timestamps));
             assert_eq!(record.sack, sack_permitted && with_timestamps);
             assert_eq!(record.timestamp_recent, with_timestamps.then_some(78));
@@ -202,8 +222,8 @@ mod tests {
         for n in 0..200_000_u32 {
             let number = SeqNum(n.wrapping_mul(0x9e37_79b9));
             let ack = segment(TcpFlags::ACK, SeqNum(6), number, TcpOptions::default());
-            let record = HalfOpen::from_cookie((now, &SECRET), ends(), &config, &options, setup(), &ack);
-            assert!(record.is_none(), "{number:?}");
+            let cookie = HalfOpen::from_cookie((now, &SECRET), ends(), &config, &options, setup(), &ack);
+            assert!(!matches!(cookie, Cookie::Good(_)), "{number:?}");
         }
     }
 

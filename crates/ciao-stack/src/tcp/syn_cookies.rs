@@ -12,7 +12,7 @@ use crate::tcp::listeners::Listener;
 use crate::tcp::{Tcp, local_of};
 use crate::trace::Opening;
 use ciao_tcp::HalfOpen;
-use ciao_tcp::syn_cookies::{Ends, LIFETIME};
+use ciao_tcp::syn_cookies::{Cookie, Ends, LIFETIME};
 use ciao_wire::Instant;
 
 impl Listener {
@@ -68,10 +68,17 @@ impl Tcp {
         let Arrival { origin, endpoints, segment } = &*arrival;
         let setup = self.setup(context, now, origin.interface, endpoints);
         let (ends, config) = (ends(context, endpoints), &context.config.tcp);
-        let record = HalfOpen::from_cookie((now, &self.secret), ends, config, &options, setup, segment);
-        let Some(half_open) = record else {
-            context.counters.syn_cookies_refused += 1;
-            return Err(reset_answer(context, now, arrival, ip, not_for_us));
+        let cookie = HalfOpen::from_cookie((now, &self.secret), ends, config, &options, setup, segment);
+        let half_open = match cookie {
+            Cookie::Good(half_open) => half_open,
+            Cookie::Early => {
+                context.counters.syn_cookies_early += 1;
+                return Err(not_for_us);
+            }
+            Cookie::Bad => {
+                context.counters.syn_cookies_refused += 1;
+                return Err(reset_answer(context, now, arrival, ip, not_for_us));
+            }
         };
         if let Err(reason) = self.check_room_to_accept(context, listener) {
             return Err(match overflow {

@@ -2,10 +2,10 @@
 //! does every call come back, and is nothing left at the end? By seed; a failure names its seed.
 
 use crate::pair::{Pair, server_addr};
-use ciao::{HostConfig, TcpStream};
+use ciao::{ConnectRequest, HostConfig, ListenRequest, Stack, SynCookies, TcpStream};
 use ciao_sim::{LinkConfig, Random};
 use ciao_tcp::Config;
-use ciao_tcp::config::KeepAlive;
+use ciao_tcp::config::{KeepAlive, SocketOptions};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +22,14 @@ struct Plan {
     answer_bytes: usize,
     pause: Duration,
     ending: Ending,
+    opening: Opening,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Opening {
+    Usual,
+    /// The first bytes go into the SYN, if the server has given a cookie.
+    Fast,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +62,7 @@ impl Plan {
                 Ending::Abort,
                 Ending::Leave,
             ]),
+            opening: random.pick(&[Opening::Usual, Opening::Fast]),
         }
     }
 }
@@ -71,10 +80,20 @@ async fn serve(mut stream: TcpStream) -> io::Result<()> {
     stream.read_to_end(&mut request).await.map(drop)
 }
 
-async fn ask(mut stream: TcpStream, plan: Plan) -> io::Result<()> {
-    for len in [plan.request_bytes, plan.answer_bytes] {
-        stream.write_u32(u32::try_from(len).unwrap()).await?;
+async fn open(stack: &Stack, plan: Plan) -> io::Result<TcpStream> {
+    let len = |len| u32::try_from(len).unwrap().to_be_bytes();
+    let lengths = [len(plan.request_bytes), len(plan.answer_bytes)].concat();
+    if plan.opening == Opening::Fast {
+        let options = SocketOptions { keep_alive: Some(KEEP_ALIVE), ..SocketOptions::default() };
+        let request = ConnectRequest { options, ..ConnectRequest::to(server_addr()) };
+        return stack.connect_with_data(request, &lengths).await;
     }
+    let mut stream = stack.connect(server_addr()).await?;
+    stream.write_all(&lengths).await?;
+    Ok(stream)
+}
+
+async fn ask(mut stream: TcpStream, plan: Plan) -> io::Result<()> {
     stream.write_all(&vec![1; plan.request_bytes]).await?;
     sleep(plan.pause).await;
     let mut answer = Vec::new();
@@ -111,11 +130,13 @@ fn bad_link(random: &mut Random) -> LinkConfig {
     }
 }
 
-/// A host that asks after silent peers: a reset may be lost, and nobody repeats it.
+/// To ask after silent peers: a reset may be lost, and nobody repeats it.
+const KEEP_ALIVE: KeepAlive =
+    KeepAlive { idle: Duration::from_secs(300), interval: Duration::from_secs(30), probes: 9 };
+
 fn host() -> HostConfig {
-    let (idle, interval) = (Duration::from_secs(300), Duration::from_secs(30));
     let mut tcp = Config::default();
-    tcp.socket.keep_alive = Some(KeepAlive { idle, interval, probes: 9 });
+    tcp.socket.keep_alive = Some(KEEP_ALIVE);
     HostConfig { tcp: Arc::new(tcp), ..HostConfig::default() }
 }
 
@@ -124,23 +145,29 @@ fn live_through(seed: u64) {
     let pair = Pair::with(seed, &host(), &bad_link(&mut random));
     let plans: Vec<Plan> = (0..8).map(|_| Plan::draw(&mut random)).collect();
     pair.run(async {
-        let listener = pair.server.listen(server_addr()).await.unwrap();
+        let syn_cookies = random.pick(&[SynCookies::WhenFull, SynCookies::Always]);
+        let options = SocketOptions { keep_alive: Some(KEEP_ALIVE), ..SocketOptions::default() };
+        let request =
+            ListenRequest { syn_cookies, fast_open: 4, options, ..ListenRequest::at(server_addr()) };
+        let listener = pair.server.listen_with(request).unwrap();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 tokio::spawn(serve(stream));
             }
         });
-        let clients: Vec<_> = plans
-            .iter()
-            .map(|plan| {
-                let (stack, plan) = (pair.client.clone(), *plan);
-                let client = async move { ask(stack.connect(server_addr()).await?, plan).await };
-                tokio::spawn(client)
-            })
-            .collect();
-        for (client, plan) in clients.into_iter().zip(&plans) {
-            let answer = client.await.unwrap_or_else(|panic| panic!("seed {seed}, {plan:?}: {panic}"));
-            assert!(answer.is_ok(), "seed {seed}, {plan:?}: {answer:?}");
+        // Who comes second may have a cookie.
+        for plans in plans.chunks(4) {
+            let clients: Vec<_> = plans
+                .iter()
+                .map(|plan| {
+                    let (stack, plan) = (pair.client.clone(), *plan);
+                    tokio::spawn(async move { ask(open(&stack, plan).await?, plan).await })
+                })
+                .collect();
+            for (client, plan) in clients.into_iter().zip(plans) {
+                let answer = client.await.unwrap_or_else(|panic| panic!("seed {seed}, {plan:?}: {panic}"));
+                assert!(answer.is_ok(), "seed {seed}, {plan:?}: {answer:?}");
+            }
         }
     });
     pair.simulation.run_for(ALL_IS_OVER);

@@ -75,8 +75,8 @@ pub fn segment(
     // The data offset, in words, in the upper half of the byte.
     let words = (20 + options.len()) / 4;
     bytes[12] = (words << 4) as u8;
-    let first = text.start + u32::from(text.flags.syn());
-    bytes.extend((first..first + text.len).map(pattern));
+    let first = SeqNum(text.start) + u32::from(text.flags.syn());
+    bytes.extend((0..text.len).map(|offset| pattern((first + offset).0)));
     let (source, destination) = (addresses.remote, addresses.local);
     let sum = pseudo_header(source, destination, Protocol::TCP, bytes.len() as u32);
     let sum = sum.add_bytes(&bytes).finish();

@@ -31,7 +31,7 @@ pub(crate) struct Exchange {
 }
 
 /// The field for `time`: exact in seconds as far as they go, then in minutes, rounded up.
-// RFC 5482 §3
+// RFC 5482 §3 5482-3a
 fn to_field(time: Duration) -> u16 {
     let seconds = time.as_millis().div_ceil(1000).max(1);
     match u16::try_from(seconds) {
@@ -41,7 +41,7 @@ fn to_field(time: Duration) -> u16 {
 }
 
 /// The time that a field says; zero is reserved and says nothing.
-// RFC 5482 §3, §3.1
+// RFC 5482 §3, §3.1 5482-3a
 fn from_field(field: u16) -> Option<Duration> {
     let number = u64::from(field & !MINUTES);
     let unit_seconds = if field & MINUTES == 0 { 1 } else { 60 };
@@ -57,7 +57,7 @@ impl Exchange {
 
 impl Connection {
     /// How long data may stay unacknowledged; `None` for ever.
-    // RFC 9293 §3.8.3 MUST-20, MUST-21, MUST-23; RFC 5482 §3.1
+    // RFC 9293 §3.8.3 MUST-20, MUST-21, MUST-23; RFC 5482 §3.1 5482-3b
     pub(crate) fn patience(&self) -> Option<Duration> {
         let usual = if self.is_opening() { self.config.r2_syn } else { self.config.r2 };
         let Some(seldom) = &self.seldom else { return usual };
@@ -80,7 +80,7 @@ impl Connection {
     }
 
     /// Puts our time into a SYN.
-    // RFC 5482 §3.2
+    // RFC 5482 §3.2 5482-3c
     #[cold]
     pub(crate) fn add_user_timeout(&self, options: &mut TcpOptions) {
         options.user_timeout = self.advertised();
@@ -107,7 +107,7 @@ impl Connection {
     }
 
     /// The peer tells its time, in an acceptable segment.
-    // RFC 5482 §3.1, §3.3: also for data that is outstanding
+    // RFC 5482 §3.1, §3.3 5482-3b: also for data that is outstanding
     #[cold]
     pub(crate) fn take_user_timeout(&mut self, now: Instant, field: u16) {
         let Some(remote) = from_field(field) else { return };

@@ -42,8 +42,10 @@ fn spoofed(syn: &Packet, n: u32) -> Packet {
 
 /// The SYN that A would send to `address`.
 fn syn_to(pair: &mut Pair, address: &str) -> Packet {
-    pair.connect(address, 80);
-    pair.a.drain(pair.now).remove(0)
+    let client = pair.connect(address, 80);
+    let syn = pair.a.drain(pair.now).remove(0);
+    pair.a.host.tcp_abort(pair.now, client);
+    syn
 }
 
 fn flood(end: &mut End, now: Instant, syn: &Packet, count: u32) -> usize {
@@ -88,6 +90,33 @@ fn a_hundred_thousand_syns_fill_the_queue_and_nothing_else_and_a_caller_gets_in(
         pair.run_for(Duration::from_secs(120));
         assert_eq!(pair.b.host.counts().half_open, 0);
     }
+}
+
+// RFC 4987 §3.6 4987-1, 4987-2
+#[test]
+fn during_a_flood_a_hundred_callers_do_not_notice_it() {
+    let mut pair = Pair::new();
+    let listener = listen(&mut pair, B4, |_| {});
+    let syn = syn_to(&mut pair, B4);
+    for round in 0..100 {
+        for n in 0..300 {
+            let from = pair.now;
+            pair.b.handle(from, spoofed(&syn, 300 * round + n));
+        }
+        pair.b.take_sent();
+        let client = pair.connect(B4, 80);
+        let start = pair.now;
+        pair.flow();
+        let server = pair.b.host.tcp_accept(listener).expect("the handshake is complete");
+        assert!(pair.now.since(start) <= 4 * pair.delay, "not one SYN had to be sent again");
+        exchange(&mut pair, client, server);
+        pair.a.host.tcp_close(pair.now, client);
+        pair.b.host.tcp_close(pair.now, server);
+        pair.flow();
+        pair.run_for(Duration::from_millis(100));
+    }
+    assert!(pair.b.host.counters().syn_cookies_sent > 20_000);
+    assert_eq!(pair.b.host.counts().half_open, 1024);
 }
 
 // RFC 4987 §3.6 4987-2

@@ -480,7 +480,7 @@ impl Host {
     /// When the socket was given back.
     #[must_use]
     pub fn tcp_info(&self, now: Instant, id: SocketId) -> TcpInfo {
-        self.tcp.connection(id).info(now)
+        self.tcp.info(now, id)
     }
 
     /// Puts what is to know of a connection into the trace.

@@ -36,7 +36,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use ciao_tcp::fast_open::FastOpenOutcome;
 use ciao_tcp::isn::{Secret, initial_sequence, timestamp_offset};
-use ciao_tcp::{Connection, Event, SegmentOut, Setup, TcpState, TraceEvent};
+use ciao_tcp::{Connection, Event, SegmentOut, Setup, TcpInfo, TcpState, TraceEvent};
 use ciao_wire::{Instant, Packet};
 use core::net::{IpAddr, SocketAddr};
 use fast_open::FastOpens;
@@ -51,6 +51,9 @@ const SEGMENTS_PER_TURN: u8 = 8;
 /// Headers of IP and TCP without options, which an MSS does not count (RFC 9293 §3.7.1).
 const HEADERS_V4_BYTES: u16 = 40;
 const HEADERS_V6_BYTES: u16 = 60;
+/// IP headers alone.
+const IPV4_HEADER_BYTES: u32 = 20;
+const IPV6_HEADER_BYTES: u32 = 40;
 /// The MSS of a peer that does not say it (RFC 9293 §3.7.1 MUST-15).
 const DEFAULT_MSS_V4_BYTES: u16 = 536;
 const DEFAULT_MSS_V6_BYTES: u16 = 1220;
@@ -392,10 +395,18 @@ fn record_all_events(context: &mut Context, now: Instant, socket: &mut Socket) {
     }
 }
 
+/// What is to know of a connection now.
+fn info(now: Instant, socket: &Socket) -> TcpInfo {
+    let mut info = socket.connection.info(now);
+    info.pmtu +=
+        if socket.endpoints.remote_address().is_ipv4() { IPV4_HEADER_BYTES } else { IPV6_HEADER_BYTES };
+    info
+}
+
 /// Records what is to know of a connection now.
 fn record_info(context: &mut Context, now: Instant, socket: &Socket) {
     context.trace.record(now, Some(socket.id), None, || {
-        HostTraceEvent::Tcp(TraceEvent::Info(Box::new(socket.connection.info(now))))
+        HostTraceEvent::Tcp(TraceEvent::Info(Box::new(info(now, socket))))
     });
 }
 

@@ -30,6 +30,10 @@ pub(crate) struct Rare {
     pub(crate) retransmissions: u32,
     pub(crate) bytes_retransmitted: u64,
     pub(crate) out_of_order_segments: u32,
+    /// Ranges that the peer has reported to have come twice.
+    pub(crate) duplicate_reports: u32,
+    /// Acknowledgments that showed another order than we sent in.
+    pub(crate) reorderings: u32,
     /// How long the peer's window held the sender back, and how long the send buffer did.
     held_by_window: Moment,
     held_by_buffer: Moment,
@@ -172,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_wrap() {
+    fn moments_may_wrap_around() {
         let late = Instant::from_nanos((1 << (32 + Moment::TICK_DIGITS)) - 1);
         assert_eq!(Moment::of(late).until(late + Duration::from_nanos(1)), Duration::from_nanos(1 << 20));
     }

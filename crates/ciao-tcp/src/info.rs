@@ -84,7 +84,7 @@ pub struct TcpInfo {
     pub rcv_mss: u32,
     /// The MSS that we announced, less the options of each segment.
     pub advmss: u32,
-    /// Path MTU in bytes.
+    /// Path MTU in bytes; without the IP header where a connection is asked that stands in no host.
     pub pmtu: u32,
     /// Segments sent and not acknowledged.
     pub unacked: u32,

@@ -297,6 +297,11 @@ impl Connection {
 
     /// Draws the conclusions from an acknowledgment that has been taken in.
     pub(crate) fn recover(&mut self, now: Instant, segment: &Segment, report: &AckReport) {
+        if report.duplicate.is_some() || report.reordered {
+            let rare = self.counters.rare();
+            rare.duplicate_reports += u32::from(report.duplicate.is_some());
+            rare.reorderings += u32::from(report.reordered);
+        }
         let Some(episode) = self.recovery.episode.as_deref_mut() else { return };
         episode.scoreboard.acknowledged(self.snd.una);
         episode.rack.acknowledged(self.snd.una);

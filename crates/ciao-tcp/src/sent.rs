@@ -124,6 +124,10 @@ impl Sent {
     pub(crate) fn push(&mut self, start: SeqNum, len: u32, now: Instant, segment_size: u16) {
         debug_assert!(self.records.back().is_none_or(|last| last.end == start), "records have no gaps");
         self.in_flight += len;
+        if self.records.capacity() == 0 {
+            // Most connections never have more than one under way, and keep the room when they are idle.
+            self.records.reserve_exact(1);
+        }
         self.records.push_back(SentRecord {
             start,
             end: start + len,

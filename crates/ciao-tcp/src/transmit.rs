@@ -63,8 +63,8 @@ pub(crate) struct Owed {
     pub(crate) timeouts: u8,
     /// The largest payload of a segment that came: the peer's "full-sized".
     pub(crate) largest_received: u16,
-    /// When the last challenge ACK went out.
-    pub(crate) challenged_at: Option<Instant>,
+    /// When the last challenge ACK went out; [`Instant::NEVER`] before the first.
+    pub(crate) challenged_at: Instant,
 }
 
 /// Whether an acknowledgment is owed.
@@ -97,7 +97,7 @@ impl Owed {
             keep_alive_probes: 0,
             timeouts: 0,
             largest_received: 0,
-            challenged_at: None,
+            challenged_at: Instant::NEVER,
         }
     }
 

@@ -12,10 +12,10 @@ use crate::request::{ConnectRequest, IpOptions, ListenRequest};
 use crate::routing::LocalIndex;
 use crate::tcp::arrival::Predecessor;
 use crate::tcp::tables::{Owner, Socket};
-use crate::tcp::{Tcp, limit_to_path, local_of, record_info, socket};
+use crate::tcp::{Tcp, info, limit_to_path, local_of, record_info, socket};
 use crate::trace::Opening;
 use alloc::vec::Vec;
-use ciao_tcp::{Cause, Connection};
+use ciao_tcp::{Cause, Connection, TcpInfo};
 use ciao_wire::Instant;
 use core::net::SocketAddr;
 
@@ -164,6 +164,10 @@ impl Tcp {
 
     pub(crate) fn remote(&self, id: SocketId) -> SocketAddr {
         self.socket(id).endpoints.remote()
+    }
+
+    pub(crate) fn info(&self, now: Instant, id: SocketId) -> TcpInfo {
+        info(now, self.socket(id))
     }
 
     /// Puts what is to know of a connection into the trace.

@@ -10,6 +10,8 @@ use core::time::Duration;
 
 /// What Linux takes the peer's segments to hold before any has come (`TCP_MSS_DEFAULT`).
 const RECEIVED_MSS_UNKNOWN: u32 = 536;
+/// The TCP header without options, which an MSS does not count.
+const TCP_HEADER_BYTES: u32 = 20;
 /// How far segments may be out of order before any was seen to be, in segments (RFC 5681 §3.2).
 const REORDERING_UNKNOWN: u32 = 3;
 
@@ -48,7 +50,7 @@ impl Connection {
                 .min(RECEIVED_MSS_UNKNOWN)
                 .max(self.owed.largest_received.into()),
             advmss: u32::from(self.announce_mss).saturating_sub(options_bytes),
-            pmtu: 0,
+            pmtu: u32::from(self.announce_mss.min(self.path_mss())) + TCP_HEADER_BYTES,
             unacked,
             sacked,
             lost,
@@ -87,8 +89,8 @@ impl Connection {
             delivered_ce: 0,
             bytes_sent: counters.bytes_sent + rare.bytes_retransmitted,
             bytes_retrans: rare.bytes_retransmitted,
-            dsack_dups: 0,
-            reord_seen: 0,
+            dsack_dups: rare.duplicate_reports,
+            reord_seen: rare.reorderings,
             rcv_ooopack: rare.out_of_order_segments,
             snd_wnd: self.snd.wnd,
             rcv_wnd: self.rcv.wnd(),

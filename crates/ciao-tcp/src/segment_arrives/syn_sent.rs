@@ -7,6 +7,7 @@ use crate::segment::Segment;
 use crate::segment_arrives::closed::Reset;
 use crate::segment_arrives::sequence::trim_front;
 use crate::segment_arrives::{Verdict, fin_number};
+use crate::sent::Sent;
 use crate::state::Cause;
 use crate::variables::Fin;
 use crate::window_scale;
@@ -112,6 +113,10 @@ impl Connection {
         if !self.complete_fast_open() {
             self.counters.data_received = Moment::of(now);
             self.start_congestion_control();
+        }
+        if self.outstanding() == 0 {
+            // The room for the SYN: whoever only receives needs none.
+            self.sent = Sent::new();
         }
         self.restart_keep_alive(now);
         self.owe_user_timeout();

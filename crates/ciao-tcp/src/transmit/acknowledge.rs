@@ -71,10 +71,10 @@ impl Connection {
     /// Asks for an acknowledgment that tells the peer where we stand, at most so often.
     // RFC 5961 §7 5961-7a: counted for each connection alone, so that no one learns of another one's
     pub(crate) fn challenge(&mut self, now: Instant) {
-        let due =
-            self.owed.challenged_at.is_none_or(|at| now.since(at) >= self.config.challenge_ack_interval);
+        let last = self.owed.challenged_at;
+        let due = last == Instant::NEVER || now.since(last) >= self.config.challenge_ack_interval;
         if due {
-            self.owed.challenged_at = Some(now);
+            self.owed.challenged_at = now;
             self.owed.challenge_ack = true;
         }
     }

@@ -229,3 +229,157 @@ impl Connection {
         bytes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use alloc::vec::Vec;
+    use ciao_wire::Instant;
+    use proptest::prelude::*;
+
+    const SIZE: u32 = 10;
+    const BASE: SeqNum = SeqNum(u32::MAX - 200);
+
+    /// What may happen, in segments.
+    #[derive(Clone, Copy, Debug)]
+    enum Action {
+        Report(u32, u32),
+        Lose(u32, u32),
+        SendAgain,
+        Acknowledge(u32),
+        NothingIsLost,
+        TakeBack,
+    }
+
+    fn actions() -> impl Strategy<Value = Vec<Action>> {
+        let range = (0..60u32, 1..8u32).prop_map(|(start, len)| (start, start + len));
+        let one = prop_oneof![
+            8 => range.clone().prop_map(|(start, end)| Action::Report(start, end)),
+            4 => range.prop_map(|(start, end)| Action::Lose(start, end)),
+            6 => Just(Action::SendAgain),
+            2 => (0..60u32).prop_map(Action::Acknowledge),
+            1 => Just(Action::NothingIsLost),
+            1 => Just(Action::TakeBack),
+        ];
+        proptest::collection::vec(one, 1..80)
+    }
+
+    fn number(segment: u32) -> SeqNum {
+        BASE + segment * SIZE
+    }
+
+    /// The fate of each segment, looked at one by one.
+    struct Model {
+        una: u32,
+        fates: Vec<Fate>,
+    }
+
+    impl Model {
+        fn change(&mut self, from: u32, to: u32, change: impl Fn(Fate) -> Fate) {
+            for segment in from.max(self.una)..to.min(self.fates.len() as u32) {
+                let fate = &mut self.fates[segment as usize];
+                *fate = change(*fate);
+            }
+        }
+
+        fn bytes(&self, fate: Fate) -> u32 {
+            self.fates[self.una as usize..].iter().filter(|own| **own == fate).count() as u32 * SIZE
+        }
+    }
+
+    fn act(action: Action, model: &mut Model, sent: &mut Sent, scoreboard: &mut Scoreboard) {
+        let count = model.fates.len() as u32;
+        match action {
+            Action::Report(start, end) => {
+                let (start, end) = (start.max(model.una + 1), end.min(count));
+                if start < end {
+                    let block = SackBlock { start: number(start), end: number(end) };
+                    scoreboard.report(block, sent, |_| {});
+                    model.change(start, end, |_| Fate::Sacked);
+                }
+            }
+            Action::Lose(start, end) => {
+                let range = Range { start: number(start.max(model.una)), end: number(end.min(count)) };
+                if range.start.before(range.end) {
+                    sent.divide(range.start);
+                    sent.divide(range.end);
+                    sent.judge(range.start, Some(range.end), |record| {
+                        ControlFlow::Continue((record.fate == Fate::InFlight).then_some(Fate::Lost))
+                    });
+                    scoreboard.lose_last(range);
+                    let lose = |fate| if fate == Fate::InFlight { Fate::Lost } else { fate };
+                    model.change(start, end, lose);
+                }
+            }
+            Action::SendAgain => {
+                if let Some(start) = scoreboard.next_lost() {
+                    sent.retransmitted(start, SIZE, Instant::ZERO, SIZE as u16);
+                    let segment = start.since(BASE) / SIZE;
+                    assert_eq!(model.fates[segment as usize], Fate::Lost, "it was lost");
+                    model.change(segment, segment + 1, |_| Fate::InFlight);
+                }
+            }
+            Action::Acknowledge(segment) => {
+                model.una = model.una.max(segment.min(count));
+                sent.acknowledge(number(model.una), |record| {
+                    if record.fate == Fate::Sacked {
+                        scoreboard.reported_record_gone(record);
+                    }
+                });
+                scoreboard.acknowledged(number(model.una));
+            }
+            Action::NothingIsLost => {
+                scoreboard.nothing_is_lost(sent);
+                model.change(0, count, |fate| if fate == Fate::Lost { Fate::InFlight } else { fate });
+            }
+            Action::TakeBack => {
+                scoreboard.take_reports_back(sent);
+                model.change(0, count, |fate| if fate == Fate::Sacked { Fate::Lost } else { fate });
+            }
+        }
+    }
+
+    proptest! {
+        // RFC 6675 §4 6675-4b
+        #[test]
+        fn it_knows_what_a_look_at_every_segment_would_show(actions in actions(), super_segment in 1..20u32) {
+            let mut model = Model { una: 0, fates: vec![Fate::InFlight; 60] };
+            let (mut sent, mut scoreboard) = (Sent::new(), Scoreboard::new());
+            for first in (0..60).step_by(super_segment as usize) {
+                let len = super_segment.min(60 - first) * SIZE;
+                sent.push(number(first), len, Instant::ZERO, SIZE as u16);
+            }
+            for action in actions {
+                act(action, &mut model, &mut sent, &mut scoreboard);
+                scoreboard.settle(&sent);
+                let ours = [sent.in_flight(), sent.sacked(), sent.lost()];
+                prop_assert_eq!(ours, [Fate::InFlight, Fate::Sacked, Fate::Lost].map(|it| model.bytes(it)));
+                prop_assert_eq!(scoreboard.next_lost().is_none(), model.bytes(Fate::Lost) == 0);
+                prop_assert_eq!(scoreboard.sacked_segments() * SIZE, sent.sacked());
+            }
+        }
+    }
+
+    /// RFC 2018 §8 leaves it to the peer how it reports: the worst is every other segment, from the last to
+    /// the first, and the same again. What is done for one report is bounded by what it brings.
+    #[test]
+    fn reports_of_what_is_known_look_at_no_record() {
+        const SEGMENTS: u32 = 4000;
+        let (mut sent, mut scoreboard) = (Sent::new(), Scoreboard::new());
+        for segment in 0..SEGMENTS {
+            sent.push(number(segment), SIZE, Instant::ZERO, SIZE as u16);
+        }
+        let mut news = 0;
+        for _ in 0..3 {
+            for segment in (1..SEGMENTS).step_by(2).rev() {
+                let block = SackBlock { start: number(segment), end: number(segment + 1) };
+                scoreboard.report(block, &mut sent, |_| news += 1);
+            }
+        }
+        assert_eq!(news, SEGMENTS / 2);
+        let all = SackBlock { start: number(1), end: number(SEGMENTS) };
+        scoreboard.report(all, &mut sent, |_| news += 1);
+        assert_eq!((news, scoreboard.islands.len()), (SEGMENTS - 1, 1));
+    }
+}

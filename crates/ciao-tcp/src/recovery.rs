@@ -447,7 +447,7 @@ impl Connection {
         let episode = self.recovery.episode_from(self.snd.una);
         episode.retransmit_at_once = true;
         episode.prr = proportional.then(|| Prr::new(recover_fs));
-        episode.undo = Some(Undo::default());
+        episode.undo = Some(Undo::new(self.snd.una));
         let sent_before = episode.sent_before_signs.unwrap_or(point);
         let flight_bytes = self.flight_up_to(sent_before);
         self.congestion.on_loss(flight_bytes);
@@ -481,7 +481,7 @@ impl Connection {
         if is_first && !was_fast {
             episode.undo = None;
         }
-        episode.undo.get_or_insert_default();
+        episode.undo.get_or_insert_with(|| Undo::new(self.snd.una));
         self.mark_lost_on_timeout(now);
         self.trace.record(|| TraceEvent::Recovery(Some(point)));
         self.record_congestion();

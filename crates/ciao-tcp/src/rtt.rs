@@ -111,6 +111,11 @@ impl RttEstimator {
         (self.phase == Phase::Sampled).then(|| duration(self.srtt))
     }
 
+    /// Twice SRTT, for the timer of the tail loss probe.
+    pub(crate) fn twice_srtt(&self) -> Option<Duration> {
+        (self.phase == Phase::Sampled).then(|| Duration::from_nanos(u64::from(self.srtt) * 2 * STEP_NANOS))
+    }
+
     /// RTTVAR, the smoothed deviation.
     #[must_use]
     pub fn rttvar(&self) -> Option<Duration> {

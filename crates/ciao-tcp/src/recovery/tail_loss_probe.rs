@@ -48,11 +48,11 @@ impl Connection {
         if self.recovery.episode.as_ref().is_some_and(|episode| episode.probe.is_some()) {
             return None;
         }
-        let Some(srtt) = self.rtt.srtt() else { return Some(PROBE_TIMEOUT_INITIAL) };
+        let Some(two_round_trips) = self.rtt.twice_srtt() else { return Some(PROBE_TIMEOUT_INITIAL) };
         // One segment is what the RFC says; two that are not full are not acknowledged at once either.
         let may_be_delayed = self.outstanding() < 2 * u32::from(self.effective_mss());
         let delay = if may_be_delayed { MAX_ACK_DELAY } else { Duration::ZERO };
-        Some((2 * srtt + delay).max(PROBE_TIMEOUT_MIN))
+        Some((two_round_trips + delay).max(PROBE_TIMEOUT_MIN))
     }
 
     // RFC 8985 §7.3 8985-7b: whether a probe goes out or not, the retransmission timer is next

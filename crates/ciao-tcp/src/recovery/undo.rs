@@ -10,8 +10,10 @@ use crate::trace::{TraceEvent, UndoCause};
 use ciao_wire::{Instant, SackBlock, SeqNum};
 
 /// What must be known of an episode to tell whether it was for nothing.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Undo {
+    /// SND.UNA when it began: reports about what lies before are of an episode before.
+    since: SeqNum,
     /// When its first retransmission went out (RFC 3522: RetransmitTS).
     first_sent_at: Option<Instant>,
     /// Bytes sent again and not reported as duplicates.
@@ -23,6 +25,11 @@ pub(crate) struct Undo {
 }
 
 impl Undo {
+    /// An episode begins at SND.UNA `una`.
+    pub(crate) fn new(una: SeqNum) -> Self {
+        Self { since: una, first_sent_at: None, unexplained_bytes: 0, in_flight_bytes: 0, until: None }
+    }
+
     /// A range was sent again.
     pub(crate) fn retransmitted(&mut self, bytes: u32, now: Instant) {
         self.first_sent_at.get_or_insert(now);
@@ -54,6 +61,9 @@ impl Undo {
 
     /// All that was sent again has come twice.
     fn is_explained_by(&mut self, duplicate: SackBlock) -> bool {
+        if duplicate.end.at_or_before(self.since) {
+            return false;
+        }
         let bytes = duplicate.end.since(duplicate.start);
         self.unexplained_bytes = self.unexplained_bytes.saturating_sub(bytes);
         self.first_sent_at.is_some() && self.unexplained_bytes == 0

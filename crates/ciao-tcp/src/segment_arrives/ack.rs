@@ -61,7 +61,8 @@ impl Connection {
             rtt = self.acknowledge_up_to(now, ack, report.as_mut());
         } else if ack == self.snd.una {
             let window_moved = may_update_window && self.scaled_window(segment) != window_before;
-            if self.outstanding() > 0 {
+            // With SACK it is the blocks that tell of a loss, and segments with data come here all the time.
+            if (report.is_some() || !self.sack) && segment.is_empty() && self.outstanding() > 0 {
                 let report = report.get_or_insert_with(|| self.report(now, segment));
                 self.take_duplicate_ack(segment, window_moved, report);
             }

@@ -8,6 +8,7 @@
 //! | How does the kernel get a network of its own? | `namespace.rs`, system calls in `sys.rs` |
 //! | What moves packets, in virtual or in real time? | [`journey`] |
 //! | Which rows are measured, how are they shown? | [`goodput`], [`fairness`] |
+//! | Does the README show what the simulator gives? | `readme.rs` |
 //!
 //! The path is the simulator's link in both cases: the kernel's packets come to it out of a TUN device, and
 //! wait there in real time for as long as the simulator's do in virtual time. So the same rate, queue,
@@ -22,12 +23,14 @@ mod linux_machine;
 pub mod machine;
 mod namespace;
 pub mod path;
+mod readme;
 mod sys;
 
 use algorithm::Algorithm;
 use clap::{Args, ValueEnum};
 use journey::Trace;
 use path::Situation;
+use std::path::PathBuf;
 
 /// Goodput on lossy paths, and fairness, as shares of the ideal.
 #[derive(Args, Clone, Debug)]
@@ -55,6 +58,9 @@ pub struct Arguments {
     /// In real time, a transfer ends after so many seconds; what has arrived by then counts.
     #[arg(long, default_value_t = SECONDS)]
     seconds: u64,
+    /// Compare this document's tables with the simulator's; CIAO_BLESS=1 writes them anew.
+    #[arg(long)]
+    check: Option<PathBuf>,
     /// Write the sender's window and flight every so many milliseconds.
     #[arg(long)]
     trace: Option<u64>,
@@ -78,6 +84,7 @@ impl Default for Arguments {
             seed: SEED,
             rounds: ROUNDS,
             seconds: SECONDS,
+            check: None,
             trace: None,
         }
     }
@@ -106,6 +113,13 @@ impl Arguments {
 
 /// Measures and prints.
 pub fn main(arguments: &Arguments) {
+    if let Some(path) = &arguments.check {
+        if let Err(error) = readme::check(path) {
+            eprintln!("{error}");
+            std::process::exit(1);
+        }
+        return;
+    }
     let outcome = match (arguments.linux, arguments.fair) {
         (false, false) => Ok(goodput::simulated(arguments)),
         (true, false) => goodput::beside_linux(arguments),

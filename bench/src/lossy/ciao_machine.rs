@@ -7,7 +7,7 @@ use ciao_stack::{
     Checksums, Cidr, ConnectRequest, Host, HostConfig, HostTraceEvent, InterfaceConfig, InterfaceId,
     ListenRequest, ListenerId, Offload, SocketId, TraceRecord, Tracing,
 };
-use ciao_tcp::TraceEvent;
+use ciao_tcp::{TcpState, TraceEvent};
 use ciao_wire::{Instant, Packet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::BorrowedFd;
@@ -91,7 +91,9 @@ impl CiaoMachine {
                     _ => break,
                 }
             }
-            if sending.left_bytes == 0 && !sending.is_closed {
+            // Before that a FIN would be the end of the attempt (RFC 9293 §3.10.4).
+            let is_open = self.host.tcp_state(sending.socket) == TcpState::Established;
+            if sending.left_bytes == 0 && is_open && !sending.is_closed {
                 self.host.tcp_shutdown(now, sending.socket);
                 sending.is_closed = true;
             }

@@ -173,3 +173,30 @@ fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures[figures.len() / 2]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::ValueEnum;
+
+    /// Short enough for every test run; the whole of a transfer is measured by the command.
+    fn short(situation: Situation, algorithm: Algorithm) -> f64 {
+        Transfer { situation, algorithm, bytes: 1_000_000, seed: 7 }.simulate(Trace::Off)
+    }
+
+    #[test]
+    fn every_transfer_ends_and_none_is_faster_than_the_path() {
+        for situation in Situation::ALL {
+            for &algorithm in Algorithm::value_variants() {
+                let share = short(situation, algorithm);
+                assert!((0.001..1.0).contains(&share), "{situation:?}, {algorithm:?}: {share}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_share() {
+        let share = || short(Situation::ThreePercent, Algorithm::Cubic).to_bits();
+        assert_eq!(share(), share());
+    }
+}

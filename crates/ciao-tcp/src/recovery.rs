@@ -7,29 +7,31 @@
 //! | Which segments are lost? | `recovery/rack.rs`; without SACK `recovery/duplicate_acks.rs` |
 //! | What if the last ones are? | `recovery/tail_loss_probe.rs` |
 //! | How much is sent meanwhile? | [`prr`] |
+//! | What does one acknowledgment say? | `recovery/ack_report.rs` |
+//! | What if the timer runs out? | `recovery/timeout.rs` |
 //! | Was the timer right? | `recovery/frto.rs` |
 //! | What if nothing was lost? | `recovery/undo.rs` |
 //!
 //! What became of each range is in `sent`, how the window answers in `congestion`.
 
+pub(crate) mod ack_report;
 pub(crate) mod duplicate_acks;
 pub(crate) mod frto;
 pub mod prr;
 pub(crate) mod rack;
 pub(crate) mod scoreboard;
 pub(crate) mod tail_loss_probe;
+pub(crate) mod timeout;
 pub(crate) mod undo;
 
-use crate::congestion::{Limit, RecoveryWindow, Timeout};
+use crate::congestion::{Limit, RecoveryWindow};
 use crate::connection::Connection;
 use crate::segment::{Segment, Transmission};
-use crate::sent::{Fate, SentRecord};
 use crate::timers::Timer;
-use crate::timestamps::{clock, is_older};
 use crate::trace::{LossSign, TraceEvent};
+pub(crate) use ack_report::AckReport;
 use alloc::boxed::Box;
-use ciao_wire::{Instant, SackBlock, SeqNum};
-use core::ops::ControlFlow;
+use ciao_wire::{Instant, SeqNum};
 use core::time::Duration;
 use frto::Frto;
 use prr::{Progress, Prr};
@@ -83,121 +85,6 @@ pub(crate) struct Episode {
     sent_before_signs: Option<SeqNum>,
     /// The first retransmission of an episode goes out even when the window is full.
     pub(crate) retransmit_at_once: bool,
-}
-
-/// How an acknowledgment reports a range.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Report {
-    /// By its number.
-    Cumulative,
-    /// In a SACK block.
-    Selective,
-}
-
-/// What one acknowledgment says about what was sent.
-#[derive(Clone, Debug)]
-pub(crate) struct AckReport {
-    now: Instant,
-    /// TSecr.
-    echo: Option<u32>,
-    timestamp_offset: u32,
-    min_rtt: Duration,
-    /// What was sent before this, and once, was sent before the timer ran out.
-    timeout_point: Option<SeqNum>,
-    /// SND.UNA moved on, by so much.
-    pub(crate) advanced: bool,
-    pub(crate) acked_bytes: u32,
-    /// Reported selectively for the first time.
-    pub(crate) sacked_bytes: u32,
-    /// Known to have arrived, in either way.
-    pub(crate) delivered_bytes: u32,
-    /// What it reports as received twice.
-    pub(crate) duplicate: Option<SackBlock>,
-    /// It is a duplicate acknowledgment (RFC 5681 §2).
-    pub(crate) is_duplicate_ack: bool,
-    /// Something came that was sent behind what has arrived before.
-    reordered: bool,
-    /// Something arrived that was sent once, before the timer ran out; something that was sent again.
-    pub(crate) original: bool,
-    pub(crate) retransmitted: bool,
-    /// The number of the acknowledgment covers something that this episode has sent again, and that was not
-    /// reported before.
-    pub(crate) covers_retransmission: bool,
-    /// When the newest of what was reported selectively, and sent once, was sent.
-    newest_sacked_at: Option<Instant>,
-}
-
-impl AckReport {
-    fn new(now: Instant) -> Self {
-        Self {
-            now,
-            echo: None,
-            timestamp_offset: 0,
-            min_rtt: Duration::ZERO,
-            timeout_point: None,
-            advanced: false,
-            acked_bytes: 0,
-            sacked_bytes: 0,
-            delivered_bytes: 0,
-            duplicate: None,
-            is_duplicate_ack: false,
-            reordered: false,
-            original: false,
-            retransmitted: false,
-            covers_retransmission: false,
-            newest_sacked_at: None,
-        }
-    }
-
-    /// A range has arrived of which nothing was known before.
-    ///
-    /// What was sent again may have arrived as it was sent first. An echo older than the second sending shows
-    /// that, but only of what is acknowledged cumulatively: a segment behind a gap does not change what its
-    /// receiver echoes (RFC 7323 §4.3).
-    // RFC 8985 §6.2 8985-4a: step 2
-    pub(crate) fn arrived(
-        &mut self,
-        record: &SentRecord,
-        by: Report,
-        rack: &mut Rack,
-        undo: &mut Option<Undo>,
-    ) {
-        self.delivered_bytes += record.len();
-        let rtt = self.now.since(record.sent_at);
-        if record.was_retransmitted() {
-            self.retransmitted = true;
-            if let Some(undo) = undo.as_mut().filter(|undo| undo.has_sent(record)) {
-                self.covers_retransmission |= by == Report::Cumulative;
-                if record.fate == Fate::InFlight {
-                    undo.no_longer_in_flight(record);
-                }
-            }
-            let sent_at = clock(record.sent_at, self.timestamp_offset);
-            let is_older_than_sent = |echo| is_older(echo, sent_at);
-            let is_original = by == Report::Cumulative && self.echo.is_some_and(is_older_than_sent);
-            if is_original || rtt < self.min_rtt {
-                return;
-            }
-        } else {
-            self.original |= self.timeout_point.is_some_and(|point| record.end.at_or_before(point));
-        }
-        self.reordered |= rack.is_reordered(record);
-        rack.arrived(record, rtt);
-    }
-
-    /// The round trip of the newest segment reported selectively.
-    pub(crate) fn newest_sacked_round_trip(&self) -> Option<Duration> {
-        self.newest_sacked_at.map(|sent_at| self.now.since(sent_at))
-    }
-
-    /// A range was acknowledged cumulatively.
-    pub(crate) fn acknowledged(&mut self, record: &SentRecord, episode: &mut Episode) {
-        if record.fate == Fate::Sacked {
-            episode.scoreboard.reported_record_gone(record);
-        } else {
-            self.arrived(record, Report::Cumulative, &mut episode.rack, &mut episode.undo);
-        }
-    }
 }
 
 impl Episode {
@@ -266,35 +153,6 @@ impl Recovery {
 }
 
 impl Connection {
-    /// Begins to understand an acknowledgment: takes in what it reports selectively. `None` in the plain
-    /// case, in which there is nothing to understand but how far it goes.
-    #[inline]
-    pub(crate) fn begin_report(&mut self, now: Instant, segment: &Segment) -> Option<AckReport> {
-        let is_plain = self.recovery.episode.is_none() && segment.header.options.sack.as_slice().is_empty();
-        (!is_plain).then(|| self.report(now, segment))
-    }
-
-    #[cold]
-    pub(crate) fn report(&mut self, now: Instant, segment: &Segment) -> AckReport {
-        let mut report = AckReport {
-            echo: segment.header.options.timestamps.filter(|_| self.timestamps.agreed).map(|it| it.echo),
-            timestamp_offset: self.timestamps.offset,
-            min_rtt: self.rtt.min_rtt().unwrap_or_default(),
-            timeout_point: match self.recovery.phase {
-                Phase::Timeout { point } => Some(point),
-                Phase::Open | Phase::Fast { .. } => None,
-            },
-            ..AckReport::new(now)
-        };
-        if let Some(episode) = &mut self.recovery.episode {
-            episode.rack.begin_acknowledgment();
-        }
-        if self.sack {
-            self.take_sack_blocks(segment, &mut report);
-        }
-        report
-    }
-
     /// Draws the conclusions from an acknowledgment that has been taken in.
     pub(crate) fn recover(&mut self, now: Instant, segment: &Segment, report: &AckReport) {
         if report.duplicate.is_some() || report.reordered {
@@ -392,7 +250,7 @@ impl Connection {
     }
 
     /// How much later than what was sent after it a segment may arrive.
-    fn reordering_window(&self) -> Duration {
+    pub(crate) fn reordering_window(&self) -> Duration {
         let segments = self.recovery.episode.as_ref().map_or(0, |it| it.scoreboard.sacked_segments());
         let (min_rtt, srtt) = (self.rtt.min_rtt().unwrap_or_default(), self.rtt.srtt().unwrap_or_default());
         self.recovery.reordering.window(self.recovery.phase, segments, min_rtt, srtt)
@@ -457,88 +315,8 @@ impl Connection {
 
     /// FlightSize (RFC 5681 §2) as far as `point`. What has long been reported behind a gap that takes its
     /// time is outstanding too; the window says how much of all that the path has at once.
-    fn flight_up_to(&self, point: SeqNum) -> u32 {
+    pub(crate) fn flight_up_to(&self, point: SeqNum) -> u32 {
         point.since(self.snd.una).min(self.congestion.window_bytes())
-    }
-
-    /// The retransmission timer ran out: what was outstanding is sent again in slow start.
-    // RFC 5681 §3.1 5681-3e, RFC 6582 §4 6582-2, RFC 6675 §5.1 6675-5b
-    pub(crate) fn enter_timeout_recovery(&mut self, now: Instant) {
-        let point = self.snd.nxt;
-        let is_first = self.owed.timeouts == 1;
-        let timeout = if is_first { Timeout::First } else { Timeout::Repeated };
-        let was_fast = matches!(self.recovery.phase, Phase::Fast { .. });
-        let flight_bytes = self.flight_up_to(point);
-        self.congestion.on_timeout(flight_bytes, timeout);
-        self.recovery.phase = Phase::Timeout { point };
-        self.survive_reneging();
-        let episode = self.recovery.episode_from(self.snd.una);
-        episode.duplicate_acks = 0;
-        episode.retransmit_at_once = true;
-        (episode.prr, episode.probe) = (None, None);
-        // RFC 5682 §2.1: not when the window had been reduced for what acknowledgments showed
-        episode.frto = (!was_fast).then_some(Frto::FirstSentAgain);
-        if is_first && !was_fast {
-            episode.undo = None;
-        }
-        episode.undo.get_or_insert_with(|| Undo::new(self.snd.una));
-        self.mark_lost_on_timeout(now);
-        self.trace.record(|| TraceEvent::Recovery(Some(point)));
-        self.record_congestion();
-    }
-
-    /// The first segment is lost, and with SACK, of the others those that had time enough to arrive. What
-    /// the peer has reported stays reported, unless the first segment was among it: then it has been dropped
-    /// (RFC 2018 §8 would forget all reports; Linux forgets as little).
-    // RFC 8985 §6.3; RFC 6675 §5.1 6675-5b
-    fn mark_lost_on_timeout(&mut self, now: Instant) {
-        let (una, nxt) = (self.snd.una, self.snd.nxt);
-        let window = self.reordering_window();
-        let srtt = self.rtt.srtt().unwrap_or_default();
-        let sack = self.sack;
-        let Some(episode) = self.recovery.episode.as_deref_mut() else { return };
-        let due = episode.rack.rtt().unwrap_or(srtt) + window;
-        let undo = &mut episode.undo;
-        let lost_before = self.sent.lost();
-        self.sent.judge(una, None, |record| {
-            let is_lost = record.start == una || !sack || record.sent_at + due <= now;
-            if record.fate != Fate::InFlight || !is_lost {
-                return ControlFlow::Continue(None);
-            }
-            if let Some(undo) = undo.as_mut().filter(|_| record.was_retransmitted()) {
-                undo.no_longer_in_flight(record);
-            }
-            ControlFlow::Continue(Some(Fate::Lost))
-        });
-        episode.scoreboard.lose_all(Range { start: una, end: nxt });
-        episode.scoreboard.settle(&self.sent);
-        let bytes = self.sent.lost() - lost_before;
-        self.trace.record(|| TraceEvent::LossFound { by: LossSign::Timeout, bytes });
-    }
-
-    /// Everything outstanding goes out again, though nothing shows a loss and no window is reduced.
-    pub(crate) fn send_all_again(&mut self) {
-        let range = Range { start: self.snd.una, end: self.snd.nxt };
-        self.sent.judge(range.start, None, |_| ControlFlow::Continue(Some(Fate::Lost)));
-        self.recovery.episode_from(range.start).scoreboard.lose_all(range);
-    }
-
-    /// What is in flight and did not fit the path goes out again: that is no sign of congestion.
-    pub(crate) fn send_again(&mut self, mut is_too_long: impl FnMut(&SentRecord) -> bool) {
-        let range = Range { start: self.snd.una, end: self.snd.nxt };
-        let episode = self.recovery.episode_from(range.start);
-        let undo = &mut episode.undo;
-        self.sent.judge(range.start, None, |record| {
-            if record.fate != Fate::InFlight || !is_too_long(record) {
-                return ControlFlow::Continue(None);
-            }
-            if let Some(undo) = undo.as_mut().filter(|_| record.was_retransmitted()) {
-                undo.no_longer_in_flight(record);
-            }
-            ControlFlow::Continue(Some(Fate::Lost))
-        });
-        episode.scoreboard.lose_all(range);
-        episode.scoreboard.settle(&self.sent);
     }
 
     /// cwnd: while a loss is repaired, what the repair admits.

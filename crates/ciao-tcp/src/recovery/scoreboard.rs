@@ -5,7 +5,8 @@
 //! with the number of records. Which of them are lost is found by `rack`, and without SACK by duplicates.
 
 use crate::connection::Connection;
-use crate::recovery::{AckReport, Report};
+use crate::recovery::AckReport;
+use crate::recovery::ack_report::Report;
 use crate::segment::Segment;
 use crate::sent::{Fate, Sent, SentRecord};
 use crate::trace::{LossSign, TraceEvent};

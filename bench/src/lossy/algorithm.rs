@@ -10,6 +10,8 @@ pub enum Algorithm {
     Reno,
     /// CUBIC.
     Cubic,
+    /// BBR; the kernel's is version 1.
+    Bbr,
 }
 
 impl Algorithm {
@@ -19,6 +21,7 @@ impl Algorithm {
         match self {
             Self::Reno => "NewReno",
             Self::Cubic => "CUBIC",
+            Self::Bbr => "BBR",
         }
     }
 
@@ -26,6 +29,7 @@ impl Algorithm {
         match self {
             Self::Reno => CongestionControl::NewReno,
             Self::Cubic => CongestionControl::Cubic,
+            Self::Bbr => CongestionControl::Bbr,
         }
     }
 
@@ -34,6 +38,7 @@ impl Algorithm {
         match self {
             Self::Reno => "reno",
             Self::Cubic => "cubic",
+            Self::Bbr => "bbr",
         }
     }
 }

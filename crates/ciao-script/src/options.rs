@@ -4,7 +4,7 @@
 //! What Linux can be told has its name here too, so that the same text runs there.
 
 use ciao_stack::{MemoryLimits, Overflow, SynCookies};
-use ciao_tcp::config::Config;
+use ciao_tcp::config::{Config, EcnPolicy};
 use ciao_tcp::congestion::CongestionControl;
 use core::fmt;
 use core::str::FromStr;
@@ -167,6 +167,14 @@ impl ScriptOptions {
                 self.overflow = if parse_switch(value)? { Overflow::Reset } else { Overflow::Drop };
             }
             "tcp_fin_timeout" => config.orphan_timeout = parse_seconds(value)?,
+            "tcp_ecn" => {
+                config.ecn = match value {
+                    "0" => EcnPolicy::Off,
+                    "1" => EcnPolicy::Request,
+                    "2" => EcnPolicy::Accept,
+                    _ => return Err(format!("`{value}` is neither 0 nor 1 nor 2")),
+                }
+            }
             "tcp_congestion_control" => config.congestion_control = parse_congestion(value)?,
             _ => return Err(format!("`{name}` is no setting of ours")),
         }
@@ -179,6 +187,7 @@ pub(crate) fn parse_congestion(name: &str) -> Result<CongestionControl, String> 
     match name {
         "reno" => Ok(CongestionControl::NewReno),
         "cubic" => Ok(CongestionControl::Cubic),
+        "bbr" => Ok(CongestionControl::Bbr),
         _ => Err(format!("`{name}` is no congestion control of ours")),
     }
 }

@@ -6,6 +6,7 @@ use crate::sockets::{Kind, Socket};
 use crate::stage::Stage;
 use crate::value::Value;
 use ciao_stack::Reuse;
+use ciao_tcp::config::Pacing;
 use core::time::Duration;
 
 /// `setsockopt(fd, level, name, [value], len)`
@@ -40,6 +41,9 @@ fn set_value(socket: &mut Socket, name: &str, value: &Value) -> Result<Option<er
         "SO_OOBINLINE" => {}
         "SO_RCVBUF" => options.receive_buffer_bytes = Some(size()?),
         "SO_SNDBUF" => options.send_buffer_bytes = Some(size()?),
+        "SO_MAX_PACING_RATE" => {
+            options.pacing = Pacing::AtMost { bytes_per_s: number()?.unsigned_abs() };
+        }
         "SO_LINGER" => {
             let field = |name| value.field(name).ok_or("write {onoff=1, linger=0}").map(Value::number);
             let (on, time) = (field("onoff")??, field("linger")??);

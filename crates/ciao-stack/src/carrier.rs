@@ -12,7 +12,7 @@ use crate::ingress::{Opened, front};
 use bytes::Bytes;
 use ciao_tcp::Segment;
 use ciao_wire::checksum::pseudo_header;
-use ciao_wire::{Checksum, Head, Packet, Payload, Protocol, Sum, TcpHeader, ipv4, ipv6};
+use ciao_wire::{Checksum, Ecn, Head, Packet, Payload, Protocol, Sum, TcpHeader, ipv4, ipv6};
 
 /// First byte of an IPv4 header without options.
 const PLAIN_V4: u8 = 0x45;
@@ -30,6 +30,8 @@ pub(crate) struct Carrier {
     pub(crate) ip_len: usize,
     /// Bytes of the IP packet, without what the link has padded.
     pub(crate) total_len: usize,
+    /// What the IP header says of congestion.
+    ecn: Ecn,
 }
 
 impl Carrier {
@@ -46,6 +48,7 @@ impl Carrier {
             pseudo: pseudo_header(ip.source(), ip.destination(), Protocol::TCP, 0),
             ip_len,
             total_len: ip.total_len(),
+            ecn: ip.ecn(),
         })
     }
 
@@ -86,6 +89,7 @@ impl Carrier {
         }
         segment.header = header;
         segment.segment_size = packet.segment_size;
+        segment.ecn = self.ecn;
         take_payload(packet, ip_len + tcp_len, total_len, &mut segment.payload);
         if is_unknown && !sum.add_payload(&segment.payload).is_valid() {
             return Err(HostDropReason::TcpChecksum);
@@ -134,7 +138,7 @@ impl Familiar {
     #[inline]
     pub(crate) fn glance(&self, interface: InterfaceId, packet: &Packet) -> Option<Carrier> {
         let bytes = front(packet);
-        let (ip_len, total_len) = match &self.on_wire {
+        let (ip_len, total_len, ecn) = match &self.on_wire {
             OnWire::V4(addresses) => {
                 let header = bytes.first_chunk::<{ ipv4::HEADER_BYTES }>()?;
                 let fragment = u16::from_be_bytes([header[6], header[7]]);
@@ -144,18 +148,24 @@ impl Familiar {
                     && header[12..] == addresses[..]
                     && Sum::ZERO.add_bytes(header).is_valid();
                 let total_len = usize::from(u16::from_be_bytes([header[2], header[3]]));
-                is_plain.then_some((ipv4::HEADER_BYTES, total_len))?
+                is_plain.then_some((ipv4::HEADER_BYTES, total_len, header[1]))?
             }
             OnWire::V6(addresses) => {
                 let header = bytes.first_chunk::<{ ipv6::HEADER_BYTES }>()?;
                 let is_plain =
                     header[0] >> 4 == 6 && header[6] == Protocol::TCP.0 && header[8..] == addresses[..];
                 let payload_len = usize::from(u16::from_be_bytes([header[4], header[5]]));
-                is_plain.then_some((ipv6::HEADER_BYTES, ipv6::HEADER_BYTES + payload_len))?
+                is_plain.then_some((ipv6::HEADER_BYTES, ipv6::HEADER_BYTES + payload_len, header[1] >> 4))?
             }
         };
         let is_whole = (ip_len..=packet.len()).contains(&total_len);
-        (is_whole && interface == self.interface).then_some(Carrier { ip_len, total_len, ..self.carrier })
+        let ecn = Ecn::from_bits(ecn);
+        (is_whole && interface == self.interface).then_some(Carrier {
+            ip_len,
+            total_len,
+            ecn,
+            ..self.carrier
+        })
     }
 }
 

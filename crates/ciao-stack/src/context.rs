@@ -19,7 +19,7 @@ use crate::trace::{HostTraceEvent, Trace};
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use ciao_tcp::{SegmentOut, TraceEvent};
-use ciao_wire::{Instant, Packet, PacketId};
+use ciao_wire::{Ecn, Instant, Packet, PacketId};
 use core::net::IpAddr;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
@@ -171,6 +171,7 @@ impl Context {
             dscp: ip.dscp & 0x3f,
             // RFC 1122 §3.2.1.7 1122-3.2.1.7a: zero is never sent
             hop_limit: ip.hop_limit.filter(|limit| *limit > 0).unwrap_or(self.config.hop_limit.max(1)),
+            ecn: Ecn::NotEct,
         }
     }
 

@@ -10,7 +10,7 @@ use crate::segmentation::Envelope;
 use bytes::Bytes;
 use ciao_wire::ipv6_extensions::{FRAGMENT_HEADER_BYTES, Fragment};
 use ciao_wire::{
-    Checksum, Ecn, Head, Instant, Ipv4Header, Ipv6Header, Packet, PacketId, Payload, Protocol, ipv4, ipv6,
+    Checksum, Head, Instant, Ipv4Header, Ipv6Header, Packet, PacketId, Payload, Protocol, ipv4, ipv6,
 };
 use core::net::IpAddr;
 
@@ -107,14 +107,14 @@ fn packet(head: Head, payload: Payload) -> Packet {
 
 // RFC 6864 §4.1 6864-1: what may be cut further has an identification of its own
 fn fragment_head(envelope: &Envelope, protocol: Protocol, fragment: Fragment, len: usize) -> Head {
-    let Envelope { source, destination, dscp, hop_limit } = *envelope;
+    let Envelope { source, destination, dscp, hop_limit, ecn } = *envelope;
     let total = |headers: usize| u16::try_from(headers + len).expect("a fragment fits into the MTU, a u16");
     match (source, destination) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
             let mut head = Head::zeroed(ipv4::HEADER_BYTES);
             Ipv4Header {
                 dscp,
-                ecn: Ecn::NotEct,
+                ecn,
                 ttl: hop_limit,
                 #[expect(clippy::cast_possible_truncation, reason = "IPv4's field has the lower 16 bits")]
                 identification: fragment.identification as u16,
@@ -131,7 +131,7 @@ fn fragment_head(envelope: &Envelope, protocol: Protocol, fragment: Fragment, le
             let (fixed, extension) = head.as_mut_slice().split_at_mut(ipv6::HEADER_BYTES);
             let header =
                 Ipv6Header::new(FRAGMENT_PROTOCOL, source, destination, total(FRAGMENT_HEADER_BYTES));
-            Ipv6Header { dscp, ecn: Ecn::NotEct, hop_limit, ..header }.emit(fixed);
+            Ipv6Header { dscp, ecn, hop_limit, ..header }.emit(fixed);
             extension.copy_from_slice(&fragment.to_bytes(protocol));
             head
         }

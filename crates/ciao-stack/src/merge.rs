@@ -54,6 +54,8 @@ pub(crate) fn continues(run: &Segment, next: &Segment) -> bool {
         && second.seq == first.seq + run.len()
         && second.ack.at_or_after(first.ack)
         && first.options == second.options
+        // RFC 3168 §6.1.3 3168-6b: a mark stands for each packet that has it
+        && run.ecn == next.ecn
         && first.options.sack.is_empty()
         && size > 0
         && run.payload.len().is_multiple_of(size)

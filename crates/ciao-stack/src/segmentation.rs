@@ -21,6 +21,7 @@ pub(crate) struct Envelope {
     /// Six bits.
     pub(crate) dscp: u8,
     pub(crate) hop_limit: u8,
+    pub(crate) ecn: Ecn,
 }
 
 impl Envelope {
@@ -36,17 +37,17 @@ impl Envelope {
     // RFC 9293 §3.9.2 MUST-49
     // RFC 1122 §3.2.1.6 1122-3.2.1.6
     pub(crate) fn emit(&self, protocol: Protocol, payload_len: usize, bytes: &mut [u8]) {
-        let Self { source, destination, dscp, hop_limit } = *self;
+        let Self { source, destination, dscp, hop_limit, ecn } = *self;
         let len = |bytes: usize| u16::try_from(bytes).expect("segments are cut to fit into an IP packet");
         match (source, destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
                 let total_len = len(ipv4::HEADER_BYTES + payload_len);
                 let header = Ipv4Header::new(protocol, source, destination, total_len);
-                Ipv4Header { dscp, ttl: hop_limit, ecn: Ecn::NotEct, ..header }.emit(bytes);
+                Ipv4Header { dscp, ttl: hop_limit, ecn, ..header }.emit(bytes);
             }
             (IpAddr::V6(source), IpAddr::V6(destination)) => {
                 let header = Ipv6Header::new(protocol, source, destination, len(payload_len));
-                Ipv6Header { dscp, hop_limit, ecn: Ecn::NotEct, ..header }.emit(bytes);
+                Ipv6Header { dscp, hop_limit, ecn, ..header }.emit(bytes);
             }
             _ => unreachable!("both addresses were chosen for one version"),
         }
@@ -120,6 +121,7 @@ struct Middle {
 impl Cutting {
     /// Begins to cut `segment`, which has a segment size.
     pub(crate) fn new(envelope: Envelope, checksums: Checksums, segment: &mut SegmentOut) -> Self {
+        let envelope = Envelope { ecn: segment.ecn, ..envelope };
         let mut header = segment.header.clone();
         let payload = core::mem::take(&mut segment.payload);
         let only_last = TcpFlags::PSH | TcpFlags::FIN;
@@ -204,7 +206,7 @@ mod tests {
             4 => (address("192.0.2.1"), address("192.0.2.2")),
             _ => (address("2001:db8::1"), address("2001:db8::2")),
         };
-        Envelope { source, destination, dscp: 10, hop_limit: 9 }
+        Envelope { source, destination, dscp: 10, hop_limit: 9, ecn: Ecn::NotEct }
     }
 
     fn cut(envelope: Envelope, checksums: Checksums, segment: SegmentOut) -> Vec<Packet> {
@@ -236,7 +238,7 @@ mod tests {
             let field = [bytes[ip_len + tcp::CHECKSUM_OFFSET], bytes[ip_len + tcp::CHECKSUM_OFFSET + 1]];
             assert_eq!(u16::from_be_bytes(field), sum.fold());
         }
-        Segment { header, payload: Payload::from(bytes.slice(ip_len + tcp_len..)), segment_size: 0 }
+        Segment { header, payload: Payload::from(bytes.slice(ip_len + tcp_len..)), ..Segment::default() }
     }
 
     prop_compose! {
@@ -261,7 +263,8 @@ mod tests {
                 ..TcpHeader::default()
             };
             header.options.timestamps = timestamps.map(|(value, echo)| Timestamps { value, echo });
-            SegmentOut { header, payload, segment_size, transmission: Transmission::First }
+            let ecn = Ecn::NotEct;
+            SegmentOut { header, payload, segment_size, ecn, transmission: Transmission::First }
         }
     }
 
@@ -314,7 +317,8 @@ mod tests {
         let payload = Payload::from(Bytes::from_static(&[0; 25]));
         let flags = TcpFlags::ACK | TcpFlags::CWR;
         let header = TcpHeader { flags, ..TcpHeader::default() };
-        let segment = SegmentOut { header, payload, segment_size: 10, transmission: Transmission::First };
+        let (ecn, transmission) = (Ecn::Ect0, Transmission::First);
+        let segment = SegmentOut { header, payload, segment_size: 10, ecn, transmission };
         let packets = cut(envelope(4), Checksums::ByHost, segment);
         let flags: Vec<TcpFlags> = packets.iter().map(|packet| read(packet).header.flags).collect();
         assert_eq!(flags, [TcpFlags::ACK | TcpFlags::CWR, TcpFlags::ACK, TcpFlags::ACK]);

@@ -29,7 +29,7 @@ use crate::interface::Segmentation;
 use crate::memory::Memory;
 use crate::ports::Walks;
 use crate::request::IpOptions;
-use crate::segmentation::{Cutting, Rest, packet};
+use crate::segmentation::{Cutting, Envelope, Rest, packet};
 use crate::trace::{HostTraceEvent, Opening};
 use crate::wheel::{TimerHandle, Wheel};
 use alloc::boxed::Box;
@@ -439,6 +439,7 @@ impl Way {
         if is_many && offload.segmentation == Segmentation::ByHost {
             return self.begin_to_cut(context, now, Cutting::new(envelope, offload.checksums, segment), cut);
         }
+        let envelope = Envelope { ecn: segment.ecn, ..envelope };
         let segment_size = if is_many { segment.segment_size } else { 0 };
         let payload = core::mem::take(&mut segment.payload);
         let mut packet = packet(&envelope, offload.checksums, &segment.header, payload, segment_size);

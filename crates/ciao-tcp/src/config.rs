@@ -61,8 +61,10 @@ pub struct Config {
     /// How long FIN-WAIT-2, and any state whose owner is gone, waits for a peer without progress. 60 s, as
     /// Linux.
     pub orphan_timeout: Duration,
-    /// The congestion control algorithm (RFC 9293 §3.8.2 MAY-18). NewReno.
+    /// The congestion control algorithm (RFC 9293 §3.8.2 MAY-18). CUBIC, as Linux.
     pub congestion_control: CongestionControl,
+    /// Explicit congestion notification (RFC 3168). Accepted and not asked for, as Linux.
+    pub ecn: EcnPolicy,
     /// Segments in the initial congestion window (RFC 6928). 10.
     pub initial_window_segments: u8,
     /// Least interval of challenge ACKs of one connection (RFC 5961 §7). 500 ms.
@@ -102,7 +104,8 @@ impl Default for Config {
             persist_max: Duration::from_secs(60),
             scarce_memory_patience: Duration::from_secs(60),
             orphan_timeout: Duration::from_secs(60),
-            congestion_control: CongestionControl::NewReno,
+            congestion_control: CongestionControl::Cubic,
+            ecn: EcnPolicy::Accept,
             initial_window_segments: 10,
             challenge_ack_interval: Duration::from_millis(500),
             max_gaps: 128,
@@ -149,6 +152,8 @@ pub struct SocketOptions {
     pub zero_linger: bool,
     /// Instead of [`Config::congestion_control`].
     pub congestion_control: Option<CongestionControl>,
+    /// Whether segments are spread out over time. As the congestion control needs it.
+    pub pacing: Pacing,
     /// Instead of [`Config::send_buffer_bytes`], and it stays so.
     pub send_buffer_bytes: Option<u32>,
     /// Instead of [`Config::receive_buffer_bytes`], and it stays so; it decides the window scale, so set
@@ -169,6 +174,7 @@ impl SocketOptions {
         exchange_user_timeout: false,
         zero_linger: false,
         congestion_control: None,
+        pacing: Pacing::ForTheAlgorithm,
         send_buffer_bytes: None,
         receive_buffer_bytes: None,
     };
@@ -178,6 +184,33 @@ impl Default for SocketOptions {
     fn default() -> Self {
         Self::DEFAULT
     }
+}
+
+/// Whether connections use explicit congestion notification (RFC 3168).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EcnPolicy {
+    /// Never.
+    Off,
+    /// When the peer's SYN asks for it.
+    #[default]
+    Accept,
+    /// Our SYN asks as well.
+    Request,
+}
+
+/// Whether segments leave as soon as the windows let them, or spread out over time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pacing {
+    /// Spread out when the congestion control steers by a rate, as BBR does.
+    #[default]
+    ForTheAlgorithm,
+    /// Spread out with every congestion control, at the rate that it wants.
+    On,
+    /// Spread out, and never faster than this (`SO_MAX_PACING_RATE` of Linux).
+    AtMost {
+        /// Payload bytes a second.
+        bytes_per_s: u64,
+    },
 }
 
 /// When to ask whether the peer is still there (RFC 9293 §3.8.4).

@@ -6,11 +6,14 @@
 //! recovering: a duplicate acknowledgment makes room by lowering the flight, never by more than was
 //! outstanding.
 
+mod bbr;
 mod cubic;
+mod hystart;
 mod inform;
 mod reno;
 mod window;
 
+pub use bbr::Bbr;
 pub use cubic::Cubic;
 pub use reno::Reno;
 use window::{Before, Tenths, Window};
@@ -30,10 +33,12 @@ const INITIAL_WINDOW_BYTES: u32 = 14_600;
 #[non_exhaustive]
 pub enum CongestionControl {
     /// NewReno (RFC 5681, RFC 6582).
-    #[default]
     NewReno,
-    /// CUBIC (RFC 9438).
+    /// CUBIC (RFC 9438) with HyStart++ (RFC 9406).
+    #[default]
     Cubic,
+    /// BBR version 3 (draft-ietf-ccwg-bbr).
+    Bbr,
 }
 
 /// What held the sender back when the acknowledged data was in flight.
@@ -83,8 +88,32 @@ pub struct AckSample {
     pub una: SeqNum,
     /// SND.NXT.
     pub nxt: SeqNum,
-    /// How fast data was delivered, for an algorithm that asked for it.
+    /// How fast data was delivered, for an algorithm that steers by it.
     pub rate: Option<RateSample>,
+    /// A loss that is more than 2 % of what was in flight, likewise.
+    pub loss: Option<LossSample>,
+}
+
+/// A segment taken for lost, when losses since it left are more than 2 % of what was in flight with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LossSample {
+    /// Its length.
+    pub len_bytes: u32,
+    /// Bytes in flight when it had been sent, itself included.
+    pub flight_at_send_bytes: u32,
+    /// Bytes taken for lost since then, itself included.
+    pub lost_bytes: u32,
+    /// What held the sender back then.
+    pub limited: Limit,
+}
+
+/// Whether delivery rates are measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateWish {
+    /// For each acknowledgment.
+    Wanted,
+    /// Nobody reads them.
+    Unwanted,
 }
 
 /// How fast the path delivered what one acknowledgment reports, and how much of it the path lost.
@@ -104,6 +133,15 @@ pub struct RateSample {
     pub flight_at_send_bytes: u32,
     /// Bytes taken for lost between then and now.
     pub lost_bytes: u32,
+}
+
+impl RateSample {
+    /// The delivery rate in bytes a second.
+    #[must_use]
+    pub fn bytes_per_s(&self) -> u64 {
+        let rate = u128::from(self.delivered_bytes) * 1_000_000_000 / self.interval.as_nanos().max(1);
+        u64::try_from(rate).unwrap_or(u64::MAX)
+    }
 }
 
 /// Whether a segment's timer ran out for the first time.
@@ -201,13 +239,15 @@ pub fn initial_window_bytes(smss: u16, segments: u8, syn_retransmissions: u8) ->
     (u32::from(segments) * smss).min(INITIAL_WINDOW_BYTES.max(2 * smss)).max(smss)
 }
 
-/// The algorithm of one connection. The common one is in line, the larger one is not.
+/// The algorithm of one connection.
 #[derive(Clone, Debug)]
 pub enum Controller {
     /// NewReno.
     Reno(Reno),
     /// CUBIC.
-    Cubic(Box<Cubic>),
+    Cubic(Cubic),
+    /// BBR.
+    Bbr(Box<Bbr>),
 }
 
 impl Controller {
@@ -217,16 +257,18 @@ impl Controller {
         match self {
             Self::Reno(_) => CongestionControl::NewReno,
             Self::Cubic(_) => CongestionControl::Cubic,
+            Self::Bbr(_) => CongestionControl::Bbr,
         }
     }
 
-    /// The algorithm `choice` with an initial window.
+    /// The algorithm `choice` with an initial window. From `seed` comes what an algorithm leaves to chance.
     // RFC 9293 §3.8.2 MAY-18
     #[must_use]
-    pub fn new(choice: CongestionControl, smss: u16, initial_window_bytes: u32) -> Self {
+    pub fn new(choice: CongestionControl, smss: u16, initial_window_bytes: u32, seed: u32) -> Self {
         match choice {
             CongestionControl::NewReno => Self::Reno(Reno::new(smss, initial_window_bytes)),
-            CongestionControl::Cubic => Self::Cubic(Box::new(Cubic::new(smss, initial_window_bytes))),
+            CongestionControl::Cubic => Self::Cubic(Cubic::new(smss, initial_window_bytes)),
+            CongestionControl::Bbr => Self::Bbr(Box::new(Bbr::new(smss, initial_window_bytes, seed))),
         }
     }
 }
@@ -237,7 +279,8 @@ impl Deref for Controller {
     fn deref(&self) -> &Self::Target {
         match self {
             Self::Reno(reno) => reno,
-            Self::Cubic(cubic) => &**cubic,
+            Self::Cubic(cubic) => cubic,
+            Self::Bbr(bbr) => &**bbr,
         }
     }
 }
@@ -246,7 +289,8 @@ impl DerefMut for Controller {
     fn deref_mut(&mut self) -> &mut Self::Target {
         match self {
             Self::Reno(reno) => reno,
-            Self::Cubic(cubic) => &mut **cubic,
+            Self::Cubic(cubic) => cubic,
+            Self::Bbr(bbr) => &mut **bbr,
         }
     }
 }
@@ -271,20 +315,23 @@ mod tests {
             una: SeqNum(0),
             nxt: SeqNum(0),
             rate: None,
+            loss: None,
         }
     }
 
     // RFC 9293 §3.8.2 MAY-18
     #[test]
     fn the_configuration_chooses_the_algorithm() {
-        let names = |choice| match Controller::new(choice, 1000, 10_000) {
+        let names = |choice| match Controller::new(choice, 1000, 10_000, 0) {
             Controller::Reno(_) => "reno",
             Controller::Cubic(_) => "cubic",
+            Controller::Bbr(_) => "bbr",
         };
-        assert_eq!(names(CongestionControl::default()), "reno");
-        assert_eq!(names(CongestionControl::Cubic), "cubic");
-        for choice in [CongestionControl::NewReno, CongestionControl::Cubic] {
-            let mut controller = Controller::new(choice, 1000, 10_000);
+        assert_eq!(names(CongestionControl::default()), "cubic");
+        assert_eq!(names(CongestionControl::NewReno), "reno");
+        assert_eq!(names(CongestionControl::Bbr), "bbr");
+        for choice in [CongestionControl::NewReno, CongestionControl::Cubic, CongestionControl::Bbr] {
+            let mut controller = Controller::new(choice, 1000, 10_000, 0);
             controller.on_timeout(10_000, Timeout::First);
             assert_eq!(controller.clone().window_bytes(), 1000);
         }

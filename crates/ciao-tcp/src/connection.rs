@@ -14,6 +14,7 @@ use crate::buffer_growth::{MemoryLevel, RightSizing, Sizing};
 use crate::config::{Config, SocketOptions};
 use crate::congestion::{CongestionControl, Controller};
 use crate::counters::Counters;
+use crate::ecn::EcnVariables;
 use crate::error::{ConnectionError, DropReason};
 use crate::event::Event;
 use crate::reassembly::Reassembly;
@@ -70,6 +71,7 @@ pub struct Connection {
     pub(crate) rcv: ReceiveVariables,
     pub(crate) fin: Fin,
     pub(crate) timestamps: TimestampVariables,
+    pub(crate) ecn: EcnVariables,
     /// Window scaling was agreed on.
     pub(crate) scaling: bool,
     /// SACK was agreed on.
@@ -141,6 +143,7 @@ impl Options {
             exchange_user_timeout: _,
             zero_linger,
             congestion_control,
+            pacing: _,
             send_buffer_bytes,
             receive_buffer_bytes,
         } = options;
@@ -242,6 +245,7 @@ impl Connection {
             exchange_user_timeout: self.seldom.as_ref().is_some_and(|seldom| seldom.exchange.is_some()),
             zero_linger: *zero_linger,
             congestion_control: Some(*congestion_control),
+            pacing: self.pacing(),
             send_buffer_bytes: fixed(*send_buffer, *send_buffer_bytes),
             receive_buffer_bytes: fixed(*receive_buffer, *receive_buffer_bytes),
         }

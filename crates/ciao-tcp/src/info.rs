@@ -141,7 +141,8 @@ pub struct TcpInfo {
     pub data_segs_in: u32,
     /// Segments with payload that were sent.
     pub data_segs_out: u32,
-    /// The latest measured delivery rate in bytes a second; zero before one is.
+    /// The latest measured delivery rate in bytes a second; zero before one is, and with algorithms that do
+    /// not ask for it.
     pub delivery_rate: u64,
     /// Time in which there was anything to send or to be acknowledged.
     pub busy_time: Duration,
@@ -269,6 +270,7 @@ impl CongestionControl {
         match self {
             Self::NewReno => "reno",
             Self::Cubic => "cubic",
+            Self::Bbr => "bbr",
         }
     }
 }

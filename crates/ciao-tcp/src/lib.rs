@@ -25,6 +25,8 @@
 //! | How long is a round trip, and when do we retransmit? | [`rtt`], [`recovery`] |
 //! | How much may be in flight? | [`congestion`] |
 //! | How long may data stay unacknowledged? | `user_timeout` |
+//! | What do marks of congestion do? | `ecn` |
+//! | How fast does the path deliver, and how fast do we send? | `delivery_rate`, `transmit/pacing.rs` |
 //! | What does an ICMP error do? | [`icmp`] |
 //! | How long may a segment be on this path? | [`path_mtu`] |
 //! | Where do sequence numbers start? | [`isn`] |
@@ -44,6 +46,8 @@ pub mod congestion;
 pub mod connection;
 mod copy;
 mod counters;
+mod delivery_rate;
+mod ecn;
 pub mod error;
 pub mod event;
 pub mod fast_open;

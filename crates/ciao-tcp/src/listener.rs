@@ -14,9 +14,9 @@ use crate::segment::{Segment, SegmentOut, Transmission};
 use crate::segment_arrives::closed::Reset;
 use crate::state::{Cause, TcpState};
 use crate::trace::Tracing;
-use crate::{timestamps, window_scale};
+use crate::{ecn, timestamps, window_scale};
 use alloc::sync::Arc;
-use ciao_wire::{Instant, Payload, SeqNum, TcpFlags, TcpHeader, TcpOptions, Timestamps};
+use ciao_wire::{Ecn, Instant, Payload, SeqNum, TcpFlags, TcpHeader, TcpOptions, Timestamps};
 
 /// How often a SYN-ACK is sent again before the record is dropped. 5, as Linux: about a minute.
 const SYN_ACK_RETRANSMISSIONS: u8 = 5;
@@ -42,6 +42,8 @@ pub struct HalfOpen {
     peer_mss: Option<u16>,
     pub(crate) peer_shift: Option<u8>,
     pub(crate) sack: bool,
+    /// The SYN asks for ECN, and we agree.
+    pub(crate) ecn: bool,
     /// Zero for a record that a SYN cookie has brought back.
     transmissions: u8,
     timeouts: u8,
@@ -79,7 +81,7 @@ pub enum HalfOpenFate {
 
 impl HalfOpen {
     /// The record of an acceptable `syn`. Its SYN-ACK comes out of `poll_transmit`. Data of the SYN is not
-    /// kept: it comes again. ECE and CWR offer what we do not take up, and are no reason to refuse.
+    /// kept: it comes again. ECE and CWR, whether we take up what they offer or not, are no reason to refuse.
     // RFC 7413 7413-0; RFC 3360 §2 3360-1
     #[must_use]
     pub fn new(now: Instant, config: &Config, options: &SocketOptions, setup: &Setup, syn: &Segment) -> Self {
@@ -101,6 +103,7 @@ impl HalfOpen {
             peer_mss: offered.mss,
             peer_shift: offered.window_scale.filter(|_| config.window_scaling),
             sack: config.sack && offered.sack_permitted,
+            ecn: ecn::accepts(config.ecn, syn.header.flags),
             transmissions: 0,
             timeouts: 0,
             grants_cookie: false,
@@ -146,13 +149,14 @@ impl HalfOpen {
             destination_port: self.remote_port,
             seq: self.iss,
             ack: self.irs + 1,
-            flags: TcpFlags::SYN | TcpFlags::ACK,
+            // RFC 3168 §6.1.1 3168-6a
+            flags: TcpFlags::SYN | TcpFlags::ACK | if self.ecn { TcpFlags::ECE } else { TcpFlags(0) },
             // RFC 7323 §2.2 7323-2c
             window: u16::try_from(window).expect("it was just limited to 16 bits"),
             urgent: 0,
             options: self.options(now),
         };
-        Some(SegmentOut { header, payload: Payload::EMPTY, segment_size: 0, transmission })
+        Some(SegmentOut { header, payload: Payload::EMPTY, segment_size: 0, ecn: Ecn::NotEct, transmission })
     }
 
     /// Tells the peer where we stand.
@@ -305,6 +309,9 @@ impl HalfOpen {
             ..TcpOptions::default()
         };
         connection.take_peer_syn(self.sent_at, self.irs, self.peer_window, &offered);
+        if self.ecn {
+            connection.ecn.agree();
+        }
         connection.note_syn_ack(self.sent_at, self.transmissions);
         connection.set_trace(tracing);
         connection

@@ -309,6 +309,7 @@ impl Connection {
         let sent_before = episode.sent_before_signs.unwrap_or(point);
         let flight_bytes = self.flight_up_to(sent_before);
         self.congestion.on_loss(flight_bytes);
+        self.note_window_reduced();
         self.trace.record(|| TraceEvent::Recovery(Some(point)));
         self.record_congestion();
     }

@@ -1,6 +1,6 @@
 //! A segment as a connection sees it: header and payload, without IP.
 
-use ciao_wire::{Payload, SeqNum, TcpFlags, TcpHeader};
+use ciao_wire::{Ecn, Payload, SeqNum, TcpFlags, TcpHeader};
 use core::fmt;
 
 /// A received segment, or several that the link merged (GRO).
@@ -12,6 +12,8 @@ pub struct Segment {
     pub payload: Payload,
     /// Payload bytes of each of the merged segments but perhaps the last, or zero for a single one.
     pub segment_size: u16,
+    /// What the IP header says of congestion, the same for all that were merged.
+    pub ecn: Ecn,
 }
 
 impl Segment {
@@ -49,6 +51,8 @@ pub struct SegmentOut {
     pub payload: Payload,
     /// Payload bytes of each segment when this stands for several, else zero.
     pub segment_size: u16,
+    /// The codepoint for the IP header.
+    pub ecn: Ecn,
     /// What made us send it.
     pub transmission: Transmission,
 }

@@ -6,6 +6,7 @@ use crate::connection::Connection;
 use crate::fast_open::FastOpen;
 use crate::path_mtu::PathMtu;
 use crate::state::TcpState;
+use crate::transmit::pacing::Pacer;
 use crate::user_timeout::Exchange;
 use alloc::boxed::Box;
 use ciao_wire::SeqNum;
@@ -29,6 +30,8 @@ pub(crate) struct Seldom {
     pub(crate) fast_open: Option<FastOpen>,
     /// A path that takes less than both ends.
     pub(crate) path: Option<PathMtu>,
+    /// What spreads segments over time.
+    pub(crate) pacer: Option<Box<Pacer>>,
 }
 
 impl Seldom {

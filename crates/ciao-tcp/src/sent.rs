@@ -5,9 +5,13 @@
 //! it. Nothing here looks at all records but an acknowledgment of all: which of them are worth a look is
 //! known by `recovery`.
 
+use crate::congestion::{Limit, LossSample, RateSample, RateWish};
+use crate::delivery_rate::DeliveryRate;
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use ciao_wire::{Instant, SackBlock, SeqNum};
 use core::ops::ControlFlow;
+use core::time::Duration;
 
 /// One transmitted range.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,12 +80,14 @@ pub(crate) struct Sent {
     in_flight: u32,
     sacked: u32,
     lost: u32,
+    /// For an algorithm that asks how fast the path delivers.
+    rate: Option<Box<DeliveryRate>>,
 }
 
 impl Sent {
     /// Nothing sent.
     pub(crate) const fn new() -> Self {
-        Self { records: VecDeque::new(), in_flight: 0, sacked: 0, lost: 0 }
+        Self { records: VecDeque::new(), in_flight: 0, sacked: 0, lost: 0, rate: None }
     }
 
     /// Numbers that are on their way.
@@ -123,6 +129,10 @@ impl Sent {
     /// Records a range sent for the first time, behind all others.
     pub(crate) fn push(&mut self, start: SeqNum, len: u32, now: Instant, segment_size: u16) {
         debug_assert!(self.records.back().is_none_or(|last| last.end == start), "records have no gaps");
+        let outstanding = self.outstanding();
+        if let Some(rate) = &mut self.rate {
+            rate.on_send(now, len, self.in_flight, outstanding);
+        }
         self.in_flight += len;
         if self.records.capacity() == 0 {
             // Most connections never have more than one under way, and keep the room when they are idle.
@@ -144,11 +154,17 @@ impl Sent {
             if record.end.at_or_before(una) {
                 let record = self.records.pop_front().expect("the front was just seen");
                 self.uncount(record.fate, record.len());
+                if let Some(rate) = &mut self.rate {
+                    rate.on_acknowledged(&record);
+                }
                 gone(&record);
             } else if record.start.before(una) {
                 let part = SentRecord { end: una, ..record.clone() };
                 record.start = una;
                 self.uncount(part.fate, part.len());
+                if let Some(rate) = &mut self.rate {
+                    rate.on_partly_acknowledged(&part);
+                }
                 gone(&part);
             } else {
                 break;
@@ -238,11 +254,49 @@ impl Sent {
         if record.len() > len {
             self.split(index, len);
         }
+        let outstanding = self.outstanding();
+        if let Some(rate) = &mut self.rate {
+            rate.on_retransmit(index, now, len, (self.in_flight, outstanding));
+        }
         self.set_fate(index, Fate::InFlight);
         let record = &mut self.records[index];
         record.sent_at = now;
         record.segment_size = record.segment_size.min(segment_size);
         record.transmissions = record.transmissions.saturating_add(1);
+    }
+
+    /// Begins to measure the delivery rate, or stops.
+    pub(crate) fn measure(&mut self, wish: RateWish) {
+        let records = self.records.len();
+        self.rate = match wish {
+            RateWish::Wanted => {
+                Some(self.rate.take().unwrap_or_else(|| Box::new(DeliveryRate::new(records))))
+            }
+            RateWish::Unwanted => None,
+        };
+    }
+
+    /// How fast the path delivered what was acknowledged since the last call.
+    pub(crate) fn rate_sample(&mut self, now: Instant, min_rtt: Duration) -> Option<RateSample> {
+        self.rate.as_mut()?.sample(now, min_rtt)
+    }
+
+    /// The latest delivery rate in bytes a second, and what held the sender back then.
+    pub(crate) fn latest_rate(&self) -> Option<(u64, Limit)> {
+        self.rate.as_ref()?.latest.map(|sample| (sample.bytes_per_s(), sample.limited))
+    }
+
+    /// What was taken for lost since the last call, where it is counted, and the loss of it that tells most.
+    pub(crate) fn losses(&mut self) -> Option<(u32, Option<LossSample>)> {
+        let rate = self.rate.as_mut()?;
+        Some((rate.take_lost_bytes(), rate.take_heavy_loss()))
+    }
+
+    /// There is no more data to send, though the window would let it.
+    pub(crate) fn application_limited(&mut self) {
+        if let Some(rate) = &mut self.rate {
+            rate.on_application_limited(self.in_flight);
+        }
     }
 
     /// Numbers between SND.UNA and SND.NXT.
@@ -262,10 +316,20 @@ impl Sent {
         self.records[index].end = at;
         back.start = at;
         self.records.insert(index + 1, back);
+        if let Some(rate) = &mut self.rate {
+            rate.on_split(index);
+        }
     }
 
     fn set_fate(&mut self, index: usize, fate: Fate) {
         let record = &mut self.records[index];
+        if let Some(rate) = &mut self.rate {
+            match fate {
+                Fate::Sacked => rate.on_sacked(index, record),
+                Fate::Lost => rate.on_lost(index, record.len()),
+                Fate::InFlight => {}
+            }
+        }
         let (before, len) = (core::mem::replace(&mut record.fate, fate), record.len());
         self.uncount(before, len);
         *self.count_of(fate) += len;

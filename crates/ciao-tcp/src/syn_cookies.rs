@@ -7,7 +7,7 @@
 //!
 //! When to answer with a cookie is the host's decision. A record in the usual way is in [`crate::listener`].
 
-use crate::config::{Config, SocketOptions};
+use crate::config::{Config, EcnPolicy, SocketOptions};
 use crate::connection::Setup;
 use crate::isn::{Purpose, Secret, keyed_hash};
 use crate::listener::HalfOpen;
@@ -34,6 +34,7 @@ const SCALE_MASK: u32 = 0b1111;
 /// The peer does not scale: no shift is that large.
 const NO_SCALE: u32 = 0b1111;
 const SACK_BIT: u32 = 1 << 4;
+const ECN_BIT: u32 = 1 << 5;
 
 /// How many bits of a cookie vouch for the connection alone, whatever the number of the peer's SYN.
 const ENDS_BITS: u32 = 13;
@@ -71,10 +72,11 @@ impl HalfOpen {
         setup.iss = sequence(secret, ends, syn.header.seq, slot(now), class);
         let mut record = Self::new(now, config, options, &setup, syn);
         if record.timestamp_recent.is_none() {
-            (record.peer_shift, record.sack) = (None, false);
+            (record.peer_shift, record.sack, record.ecn) = (None, false, false);
         }
         let bits = record.peer_shift.map_or(NO_SCALE, u32::from).min(NO_SCALE)
-            | if record.sack { SACK_BIT } else { 0 };
+            | if record.sack { SACK_BIT } else { 0 }
+            | if record.ecn { ECN_BIT } else { 0 };
         let mut segment = record.poll_transmit(now, config).expect("a new record owes its SYN-ACK");
         if let Some(timestamps) = &mut segment.header.options.timestamps {
             timestamps.value = with_bits(timestamps.value, bits);
@@ -115,6 +117,8 @@ impl HalfOpen {
         syn.header.options.sack_permitted = bits & SACK_BIT != 0;
         let mut record = Self::new(now, config, options, &setup, &syn);
         record.owed = false;
+        // Whoever forges the bit gains nothing but that we answer marks.
+        record.ecn = bits & ECN_BIT != 0 && config.ecn != EcnPolicy::Off;
         Cookie::Good(record)
     }
 }

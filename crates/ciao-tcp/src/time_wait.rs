@@ -16,7 +16,7 @@ use crate::sent::Sent;
 use crate::state::Cause;
 use crate::timers::Timer;
 use crate::timestamps;
-use ciao_wire::{Instant, Payload, SeqNum, TcpFlags, TcpHeader, TcpOptions, Timestamps};
+use ciao_wire::{Ecn, Instant, Payload, SeqNum, TcpFlags, TcpHeader, TcpOptions, Timestamps};
 use core::time::Duration;
 
 /// How long a connection waits at least before we open another one on the same ports and addresses: the
@@ -198,7 +198,13 @@ impl TimeWait {
             urgent: 0,
             options: TcpOptions { timestamps, ..TcpOptions::default() },
         };
-        SegmentOut { header, payload: Payload::EMPTY, segment_size: 0, transmission: Transmission::Ack }
+        SegmentOut {
+            header,
+            payload: Payload::EMPTY,
+            segment_size: 0,
+            ecn: Ecn::NotEct,
+            transmission: Transmission::Ack,
+        }
     }
 }
 

@@ -24,6 +24,8 @@ impl Connection {
                 Timer::Orphan => self.orphan_timer_fired(),
                 Timer::TimeWait => self.end(Cause::TimeWaitExpired, None),
                 Timer::UserTimeout => self.user_timer_fired(),
+                // That it is no longer set lets the next segment out.
+                Timer::Pacing => {}
             }
         }
     }

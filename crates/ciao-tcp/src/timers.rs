@@ -27,11 +27,13 @@ pub enum Timer {
     TimeWait,
     /// The user timeout (RFC 9293 §3.8.3, RFC 5482).
     UserTimeout,
+    /// The next segment's time to leave (`transmit::pacing`).
+    Pacing,
 }
 
 impl Timer {
     /// All timers, in the order of the table; of two that are due at once, the former fires first.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Retransmit,
         Self::LossProbe,
         Self::Reorder,
@@ -41,6 +43,7 @@ impl Timer {
         Self::Orphan,
         Self::TimeWait,
         Self::UserTimeout,
+        Self::Pacing,
     ];
 
     /// The name people use.
@@ -56,6 +59,7 @@ impl Timer {
             Self::Orphan => "orphan",
             Self::TimeWait => "2 MSL",
             Self::UserTimeout => "user timeout",
+            Self::Pacing => "pacing",
         }
     }
 }

@@ -7,6 +7,7 @@
 pub(crate) mod acknowledge;
 pub(crate) mod keep_alive;
 pub(crate) mod new_data;
+pub(crate) mod pacing;
 pub(crate) mod persist;
 pub(crate) mod segmenter;
 pub(crate) mod urgent;
@@ -208,6 +209,8 @@ pub enum WaitReason {
         /// Bytes that wait.
         held_bytes: u32,
     },
+    /// The next segment's time to leave has not come.
+    Pacing,
     /// Nagle: a small segment waits for an acknowledgment (RFC 9293 §3.7.4).
     Nagle {
         /// Bytes that wait.
@@ -239,6 +242,7 @@ impl fmt::Display for Wait {
                 write!(f, "peer's window is 0, {held_bytes} bytes held")?;
             }
             WaitReason::Cork { held_bytes } => write!(f, "corked: {held_bytes} bytes wait for more")?,
+            WaitReason::Pacing => f.write_str("paced: the next segment's time has not come")?,
             WaitReason::Nagle { held_bytes } => write!(f, "Nagle: {held_bytes} bytes held for an ACK")?,
         }
         match self.until {
@@ -258,7 +262,7 @@ impl Connection {
                 if matches!(reason, WaitReason::PeerWindow { .. } | WaitReason::ZeroWindow { .. }) {
                     self.counters.held(now, Held::ByPeerWindow);
                 }
-                self.recovery.limit = self.what_limits(reason);
+                self.note_limit(reason);
                 let tells_something =
                     !matches!(reason, WaitReason::Closed | WaitReason::Handshake | WaitReason::NothingToSend);
                 if tells_something {
@@ -270,19 +274,31 @@ impl Connection {
         }
     }
 
+    /// Notes what held us back when all was sent that could be.
+    ///
     /// The congestion window counts as used when not one more segment would fit, whether there was one or
-    /// not.
-    fn what_limits(&self, reason: WaitReason) -> Limit {
-        let is_full = || self.pipe() + u32::from(self.effective_mss()) > self.congestion_window();
-        match reason {
+    /// not; when pacing spreads it out, already when half of it is in flight, since a window that grew no
+    /// further would hold the rate down next.
+    pub(crate) fn note_limit(&mut self, reason: WaitReason) {
+        let (pipe, window) = (self.pipe(), self.congestion_window());
+        let is_full = pipe + u32::from(self.effective_mss()) > window;
+        self.recovery.limit = match reason {
             WaitReason::CongestionWindow { .. } => Limit::CongestionWindow,
             WaitReason::Acknowledgment { .. } | WaitReason::Nagle { .. } | WaitReason::Cork { .. }
-                if is_full() =>
+                if is_full =>
             {
                 Limit::CongestionWindow
             }
+            WaitReason::Pacing if pipe >= window / 2 => Limit::CongestionWindow,
+            WaitReason::NothingToSend
+            | WaitReason::Acknowledgment { .. }
+            | WaitReason::Nagle { .. }
+            | WaitReason::Cork { .. } => {
+                self.sent.application_limited();
+                Limit::Other
+            }
             _ => Limit::Other,
-        }
+        };
     }
 
     /// False when `poll_transmit` would certainly answer `None`: nothing is owed and no data waits. The cheap
@@ -336,6 +352,7 @@ impl Connection {
         }
         let data = if self.is_opening() { self.decide_early_data() } else { self.decide_data() };
         let held_by = match data {
+            Ok(_) if self.is_held_by_pacing() => WaitReason::Pacing,
             Ok(plan) => return Decision::Send(plan),
             Err(reason) => reason,
         };

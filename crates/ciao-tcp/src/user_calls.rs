@@ -6,6 +6,7 @@ use crate::config::{Config, SocketOptions};
 use crate::congestion::Controller;
 use crate::connection::{Connection, Events, Opening, Options, Owner, Setup};
 use crate::counters::Counters;
+use crate::ecn::EcnVariables;
 use crate::error::{ConnectionError, ReceiveError, SendError};
 use crate::receive_buffer::ReceiveBuffer;
 use crate::recovery::Recovery;
@@ -41,10 +42,11 @@ impl Connection {
             setup;
         let seldom = Seldom::of(&options);
         let wind_shift = window_scale::shift_for(largest_receive_buffer(config, &options));
+        let pacing = options.pacing;
         let options = Options::new(config, options);
         let mss = default_mss.min(announce_mss);
         let zero = SeqNum(0);
-        Self {
+        let mut connection = Self {
             config: Arc::clone(config),
             local_port,
             remote_port,
@@ -84,7 +86,8 @@ impl Connection {
             memory: MemoryLevel::Plenty,
             reassembly: None,
             rtt: RttEstimator::new(),
-            congestion: Controller::new(options.congestion_control, mss, u32::from(mss)),
+            congestion: Controller::new(options.congestion_control, mss, u32::from(mss), iss.0),
+            ecn: EcnVariables::NONE,
             recovery: Recovery::new(),
             timers: Timers::new(),
             options,
@@ -94,7 +97,9 @@ impl Connection {
             events: Events::default(),
             counters: Counters::default(),
             trace: Trace::new(tracing),
-        }
+        };
+        connection.arrange_pacing(pacing);
+        connection
     }
 
     /// SEND: copies what fits of `data` and answers how much that was, at least one byte.
@@ -272,6 +277,7 @@ impl Connection {
         let grown = (self.options.send_buffer_bytes, self.options.receive_buffer_bytes);
         self.options = Options::new(&self.config, options);
         self.switch_congestion_control();
+        self.arrange_pacing(options.pacing);
         self.keep_grown_buffers(grown);
         self.owed.keep_alive_probes = 0;
         self.restart_keep_alive(now);

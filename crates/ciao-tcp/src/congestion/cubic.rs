@@ -1,8 +1,10 @@
 //! CUBIC (RFC 9438): the window as a cubic function of the time since the last loss, in integers.
 //!
-//! Not here: HyStart++ (RFC 9406) and the undoing of a reduction that proves spurious (RFC 9438 §4.9).
+//! When its first slow start ends is decided in `hystart` (RFC 9406).
 
+use super::hystart::{CONSERVATIVE_GROWTH_DIVISOR, Growth, HyStart};
 use super::{AckSample, Before, Congestion, Limit, Recovering, Tenths, Timeout, WINDOW_MAX_BYTES, Window};
+use alloc::boxed::Box;
 use ciao_wire::Instant;
 use core::time::Duration;
 
@@ -21,16 +23,25 @@ const FRACTION_BITS: u32 = 8;
 /// at its greatest, and the cube fits in 64 bits.
 const CURVE_MAX_MILLIS: u64 = 1 << 20;
 
-/// The state of CUBIC; the names are those of RFC 9438 §4.1.2, windows in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The state of CUBIC.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cubic {
     window: Window,
+    /// What a connection that has never filled its window does without.
+    memory: Option<Box<Memory>>,
+}
+
+/// The names are those of RFC 9438 §4.1.2, windows in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Memory {
     /// Window before the last reduction, perhaps lowered by fast convergence; zero after a timeout.
     w_max: u32,
     /// Window at the last reduction.
     cwnd_prior: u32,
     /// The stage of congestion avoidance, once it has begun.
     epoch: Option<Epoch>,
+    /// The first slow start.
+    hystart: Option<HyStart>,
     /// For an undo of the last reduction.
     undo: Undo,
 }
@@ -63,15 +74,36 @@ impl Cubic {
     /// Starts in slow start with a window of `initial_window_bytes`.
     #[must_use]
     pub fn new(smss: u16, initial_window_bytes: u32) -> Self {
-        let window = Window::new(smss, initial_window_bytes);
-        Self { window, w_max: 0, cwnd_prior: 0, epoch: None, undo: Undo::default() }
+        Self { window: Window::new(smss, initial_window_bytes), memory: None }
+    }
+
+    fn memory(&mut self) -> &mut Memory {
+        self.memory.get_or_insert_default()
+    }
+
+    /// Slow start, the first one under HyStart++. Answers the bytes acknowledged beyond ssthresh.
+    // RFC 9406 §4.2 9406-3
+    fn slow_start(&mut self, sample: &AckSample) -> u32 {
+        if self.window.ssthresh != u32::MAX {
+            return self.window.slow_start(sample.acked_bytes);
+        }
+        let hystart = self.memory().hystart.get_or_insert_with(|| HyStart::new(sample.nxt));
+        match hystart.on_ack(sample) {
+            Growth::Full => self.window.slow_start(sample.acked_bytes),
+            Growth::Conservative => self.window.slow_start(sample.acked_bytes / CONSERVATIVE_GROWTH_DIVISOR),
+            Growth::Ended => {
+                self.window.ssthresh = self.window.cwnd;
+                self.memory().hystart = None;
+                0
+            }
+        }
     }
 
     /// Congestion avoidance begins: the curve starts at the window there is.
     // RFC 9438 §4.2, §4.8 9438-4a, 9438-4f
-    fn begin_epoch(&self, now: Instant) -> Epoch {
+    fn begin_epoch(&self, now: Instant, w_max: u32) -> Epoch {
         let cwnd = self.window.cwnd;
-        let below = u64::from(self.w_max.saturating_sub(cwnd));
+        let below = u64::from(w_max.saturating_sub(cwnd));
         // K = cbrt((W_max - cwnd_epoch) / C), in ms: the segments times 10^9.
         let cube = (below * 1_000_000_000 / u64::from(self.window.smss)).saturating_mul(10) / C_TENTHS;
         let k_millis = cube_root(cube);
@@ -79,7 +111,7 @@ impl Cubic {
             start: now,
             last_ack: now,
             k_millis,
-            w_max: self.w_max.max(cwnd),
+            w_max: w_max.max(cwnd),
             w_est: u64::from(cwnd) << FRACTION_BITS,
             remainder: 0,
         }
@@ -87,13 +119,14 @@ impl Cubic {
 
     // RFC 9438 §4.2-4.5 9438-4a, 9438-4b
     fn avoid_congestion(&mut self, sample: &AckSample, acked_bytes: u32) {
-        let mut epoch = self.epoch.take().unwrap_or_else(|| self.begin_epoch(sample.now));
+        let Memory { w_max, cwnd_prior, epoch, .. } = *self.memory();
+        let mut epoch = epoch.unwrap_or_else(|| self.begin_epoch(sample.now, w_max));
         epoch.last_ack = sample.now;
         let (cwnd, smss) = (u64::from(self.window.cwnd), u64::from(self.window.smss));
         let acked = u64::from(acked_bytes);
 
         let (numerator, denominator) =
-            if epoch.w_est >> FRACTION_BITS < self.cwnd_prior.into() { ALPHA } else { (1, 1) };
+            if epoch.w_est >> FRACTION_BITS < cwnd_prior.into() { ALPHA } else { (1, 1) };
         epoch.w_est += ((numerator * acked * smss) << FRACTION_BITS) / (denominator * cwnd);
         epoch.w_est = epoch.w_est.min(u64::from(WINDOW_MAX_BYTES) << FRACTION_BITS);
         let reno = epoch.w_est >> FRACTION_BITS;
@@ -110,21 +143,26 @@ impl Cubic {
             cwnd + growth / cwnd
         };
         self.window.cwnd = u32::try_from(window).unwrap_or(u32::MAX).min(WINDOW_MAX_BYTES);
-        self.epoch = Some(epoch);
+        self.memory().epoch = Some(epoch);
     }
 
     /// What this connection leaves to others: when it lost before it was back where it lost last, somewhat
     /// more.
     // RFC 9438 §4.7 9438-4d
     fn remember_maximum(&mut self) {
-        let (before, epoch) = (self.window.before(), self.epoch);
-        self.undo = Undo { before, w_max: self.w_max, cwnd_prior: self.cwnd_prior, epoch };
-        let cwnd = self.window.cwnd;
-        self.cwnd_prior = cwnd;
+        let (before, cwnd) = (self.window.before(), self.window.cwnd);
+        let memory = self.memory();
+        let Memory { w_max, cwnd_prior, epoch, .. } = *memory;
         // (1 + β) / 2 = 17 / 20; the window is at most 2^30, so 17 parts of 20 of it cost no precision that
         // matters.
-        self.w_max = if cwnd < self.w_max { cwnd / 20 * 17 } else { cwnd };
-        self.epoch = None;
+        let lowered = if cwnd < w_max { cwnd / 20 * 17 } else { cwnd };
+        *memory = Memory {
+            w_max: lowered,
+            cwnd_prior: cwnd,
+            epoch: None,
+            hystart: None,
+            undo: Undo { before, w_max, cwnd_prior, epoch },
+        };
     }
 }
 
@@ -150,16 +188,14 @@ impl Congestion for Cubic {
         }
         if sample.limited == Limit::Other {
             // RFC 9438 §4.2, §5.8 9438-4e
-            if let Some(epoch) = &mut self.epoch {
+            if let Some(epoch) = self.memory.as_mut().and_then(|memory| memory.epoch.as_mut()) {
                 epoch.start += sample.now.since(epoch.last_ack);
                 epoch.last_ack = sample.now;
             }
             return;
         }
-        let mut acked_bytes = sample.acked_bytes;
-        if self.window.in_slow_start() {
-            acked_bytes = self.window.slow_start(acked_bytes);
-        }
+        let acked_bytes =
+            if self.window.in_slow_start() { self.slow_start(sample) } else { sample.acked_bytes };
         if acked_bytes > 0 {
             self.avoid_congestion(sample, acked_bytes);
         }
@@ -180,21 +216,22 @@ impl Congestion for Cubic {
         if timeout == Timeout::First {
             self.remember_maximum();
         }
-        self.w_max = 0;
-        self.epoch = None;
+        let memory = self.memory();
+        (memory.w_max, memory.epoch) = (0, None);
         self.window.time_out(flight_bytes, timeout, BETA);
     }
 
     // RFC 9438 §4.9 9438-4g
     fn on_undo(&mut self) {
-        let Undo { before, w_max, cwnd_prior, epoch } = self.undo;
+        let memory = self.memory();
+        let Undo { before, w_max, cwnd_prior, epoch } = memory.undo;
+        (memory.w_max, memory.cwnd_prior, memory.epoch) = (w_max, cwnd_prior, epoch);
         self.window.undo(before);
-        (self.w_max, self.cwnd_prior, self.epoch) = (w_max, cwnd_prior, epoch);
     }
 
     // RFC 9438 §5.8 9438-4e
     fn on_idle_restart(&mut self, _now: Instant, restart_window_bytes: u32) {
-        self.epoch = None;
+        self.memory = None;
         self.window.restart(restart_window_bytes);
     }
 
@@ -381,9 +418,9 @@ mod tests {
     fn a_second_loss_below_the_maximum_lowers_it_further() {
         let mut cubic = cubic(100);
         cubic.on_loss(100 * SMSS);
-        assert_eq!(cubic.w_max, 100 * SMSS);
+        assert_eq!(cubic.memory().w_max, 100 * SMSS);
         cubic.on_loss(70 * SMSS);
-        assert_eq!(cubic.w_max, 70 * SMSS / 20 * 17);
+        assert_eq!(cubic.memory().w_max, 70 * SMSS / 20 * 17);
     }
 
     // RFC 9438 §4.2, §5.8 9438-4e
@@ -393,7 +430,7 @@ mod tests {
         let mut cubic = cubic(1000);
         cubic.on_loss(1000 * SMSS);
         let now = round(&mut cubic, Instant::ZERO, rtt);
-        let mut limited = cubic;
+        let mut limited = cubic.clone();
         let mut later = now;
         for _ in 0..600 {
             later += rtt;
@@ -406,7 +443,12 @@ mod tests {
 
         limited.on_idle_restart(later, 1000 * SMSS);
         assert_eq!(limited.window_bytes(), cubic.window_bytes(), "IW was larger");
-        assert_eq!(limited.epoch, None);
+        assert_eq!(limited.memory, None);
+    }
+
+    fn curve(cubic: &Cubic) -> (Window, Option<(u32, u32, Option<Epoch>)>) {
+        let memory = cubic.memory.as_ref();
+        (cubic.window, memory.map(|memory| (memory.w_max, memory.cwnd_prior, memory.epoch)))
     }
 
     // RFC 9438 §4.9 9438-4g
@@ -416,17 +458,17 @@ mod tests {
         let mut cubic = cubic(100);
         cubic.on_loss(100 * SMSS);
         let now = round(&mut cubic, Instant::ZERO, rtt);
-        let before = cubic;
+        let before = cubic.clone();
         cubic.on_loss(80 * SMSS);
         cubic.on_undo();
-        assert_eq!((cubic.window, cubic.w_max, cubic.epoch), (before.window, before.w_max, before.epoch));
+        assert_eq!(curve(&cubic), curve(&before));
         cubic.on_timeout(80 * SMSS, Timeout::First);
         cubic.on_timeout(SMSS, Timeout::Repeated);
         cubic.on_undo();
         let mut expected = before;
         round(&mut cubic, now, rtt);
         round(&mut expected, now, rtt);
-        assert_eq!((cubic.window, cubic.epoch), (expected.window, expected.epoch));
+        assert_eq!(curve(&cubic), curve(&expected));
     }
 
     // RFC 9438 §4.8 9438-4f
@@ -438,10 +480,10 @@ mod tests {
         cubic.on_timeout(SMSS, Timeout::Repeated);
         assert_eq!((cubic.window_bytes(), cubic.slow_start_threshold_bytes()), (SMSS, 70 * SMSS));
         let mut now = Instant::ZERO;
-        while cubic.epoch.is_none() {
+        while cubic.memory().epoch.is_none() {
             now = round(&mut cubic, now, rtt);
         }
-        let epoch = cubic.epoch.expect("just begun");
+        let epoch = cubic.memory().epoch.expect("just begun");
         assert_eq!((epoch.k_millis, epoch.w_max), (0, 70 * SMSS));
     }
 

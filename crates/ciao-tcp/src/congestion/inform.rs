@@ -22,7 +22,7 @@ impl Phase {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Progress {
     una: SeqNum,
-    flight_bytes: u32,
+    pub(crate) flight_bytes: u32,
     sacked_bytes: u32,
     lost_bytes: u32,
     recovering: Recovering,
@@ -49,10 +49,13 @@ impl Connection {
     ) {
         let acked_bytes = self.snd.una.since(before.una);
         let delivered_bytes = (acked_bytes + self.sent.sacked()).saturating_sub(before.sacked_bytes);
-        let lost_bytes = self.sent.lost().saturating_sub(before.lost_bytes);
+        // Where losses are not counted one by one, nobody asks for more than a guess.
+        let (lost_bytes, loss) =
+            self.sent.losses().unwrap_or((self.sent.lost().saturating_sub(before.lost_bytes), None));
         if delivered_bytes == 0 && lost_bytes == 0 {
             return;
         }
+        let rate = self.sent.rate_sample(now, self.rtt.min_rtt().unwrap_or_default());
         let recovering = match (before.recovering, self.recovery.phase.recovering()) {
             (Recovering::Fast, _) | (_, Recovering::Fast) => Recovering::Fast,
             (Recovering::Timeout, _) | (_, Recovering::Timeout) => Recovering::Timeout,
@@ -72,8 +75,10 @@ impl Connection {
             srtt: self.rtt.srtt(),
             una: self.snd.una,
             nxt: self.snd.nxt,
-            rate: None,
+            rate,
+            loss,
         });
+        self.update_pacing_rate();
         if window_before != self.congestion.window_bytes() {
             self.record_congestion();
         }
@@ -92,7 +97,8 @@ impl Connection {
         let smss = self.effective_mss();
         let segments = self.config.initial_window_segments;
         let initial = initial_window_bytes(smss, segments, self.recovery.syn_retransmissions);
-        self.congestion = Controller::new(self.options.congestion_control, smss, initial);
+        self.congestion = Controller::new(self.options.congestion_control, smss, initial, self.snd.iss.0);
+        self.arrange_pacing(self.pacing());
         if self.recovery.syn_retransmissions > 0 {
             self.rtt.syn_was_retransmitted();
         }
@@ -107,7 +113,7 @@ impl Connection {
             return;
         }
         let window_bytes = self.congestion.window_bytes();
-        self.congestion = Controller::new(choice, self.effective_mss(), window_bytes);
+        self.congestion = Controller::new(choice, self.effective_mss(), window_bytes, self.snd.iss.0);
         self.record_congestion();
     }
 }

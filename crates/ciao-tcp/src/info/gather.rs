@@ -1,6 +1,7 @@
 //! Where does each number of a [`TcpInfo`] come from?
 
 use super::{CaState, InfoOptions, TcpInfo};
+use crate::congestion::Limit;
 use crate::connection::Connection;
 use crate::counters::Busy;
 use crate::recovery::Phase;
@@ -26,6 +27,7 @@ impl Connection {
         let unsent = self.unsent();
         let once = |bytes: u64, time: Duration| if bytes > 0 { time } else { Duration::ZERO };
         let options_bytes = u32::from(self.snd.mss) - mss;
+        let latest_rate = self.sent.latest_rate();
         let never_retransmitted = counters.data_segments_sent.saturating_sub(rare.retransmissions);
         TcpInfo {
             state: self.state,
@@ -37,11 +39,11 @@ impl Connection {
                 timestamps: self.timestamps.agreed,
                 sack: self.sack,
                 wscale: self.scaling,
-                ecn: false,
+                ecn: self.ecn.is_agreed(),
             },
             snd_wscale: self.snd.wind_shift,
             rcv_wscale: self.rcv.wind_shift,
-            delivery_rate_app_limited: false,
+            delivery_rate_app_limited: latest_rate.is_some_and(|(_, limited)| limited == Limit::Other),
             congestion_control: self.congestion.choice(),
             rto: self.rtt.rto(&self.config),
             ato: once(counters.bytes_received, self.config.delayed_ack),
@@ -81,7 +83,7 @@ impl Connection {
             min_rtt: self.rtt.min_rtt().unwrap_or_default(),
             data_segs_in: counters.data_segments_received,
             data_segs_out: counters.data_segments_sent,
-            delivery_rate: 0,
+            delivery_rate: latest_rate.map_or(0, |(rate, _)| rate),
             busy_time: all,
             rwnd_limited: by_peer_window,
             sndbuf_limited: by_send_buffer,

@@ -24,6 +24,7 @@ impl Connection {
         let was_fast = matches!(self.recovery.phase, Phase::Fast { .. });
         let flight_bytes = self.flight_up_to(point);
         self.congestion.on_timeout(flight_bytes, timeout);
+        self.note_window_reduced();
         self.recovery.phase = Phase::Timeout { point };
         self.survive_reneging();
         let episode = self.recovery.episode_from(self.snd.una);

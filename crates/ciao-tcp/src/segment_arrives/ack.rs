@@ -74,6 +74,9 @@ impl Connection {
             rtt = rtt.or_else(|| self.sample_selective_round_trip(now, report));
             self.recover(now, segment, report);
         }
+        if self.ecn.is_agreed() {
+            self.take_congestion_echo(segment, before.flight_bytes);
+        }
         self.inform_congestion_control(now, &before, rtt);
         self.own_fin_acknowledged(now);
         self.consider_writable();

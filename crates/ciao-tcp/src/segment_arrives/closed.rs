@@ -6,7 +6,7 @@ use crate::connection::Connection;
 use crate::error::DropReason;
 use crate::segment::{Segment, SegmentOut, Transmission};
 use crate::segment_arrives::Verdict;
-use ciao_wire::{Payload, SeqNum, TcpFlags, TcpHeader};
+use ciao_wire::{Ecn, Payload, SeqNum, TcpFlags, TcpHeader};
 
 /// A RST to be sent (RFC 9293 §3.5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,13 @@ impl Reset {
             flags,
             ..TcpHeader::default()
         };
-        SegmentOut { header, payload: Payload::EMPTY, segment_size: 0, transmission: Transmission::Reset }
+        SegmentOut {
+            header,
+            payload: Payload::EMPTY,
+            segment_size: 0,
+            ecn: Ecn::NotEct,
+            transmission: Transmission::Reset,
+        }
     }
 }
 
@@ -90,7 +96,7 @@ mod tests {
             flags,
             ..TcpHeader::default()
         };
-        Segment { header, payload: Payload::from(Bytes::from_static(b"abc")), segment_size: 0 }
+        Segment { header, payload: Payload::from(Bytes::from_static(b"abc")), ..Segment::default() }
     }
 
     #[test]

@@ -140,7 +140,7 @@ mod tests {
 
     fn segment(seq: u32, data: &'static [u8], flags: TcpFlags) -> Segment {
         let header = TcpHeader { seq: SeqNum(seq), flags, ..TcpHeader::default() };
-        Segment { header, payload: Payload::from(Bytes::from_static(data)), segment_size: 0 }
+        Segment { header, payload: Payload::from(Bytes::from_static(data)), ..Segment::default() }
     }
 
     #[test]

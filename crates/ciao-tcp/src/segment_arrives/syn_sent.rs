@@ -37,6 +37,7 @@ impl Connection {
         if !flags.syn() {
             return self.dropped(DropReason::NeitherSynNorReset);
         }
+        self.take_ecn_of_syn(flags);
         self.take_peer_syn(now, segment.header.seq, segment.header.window, &segment.header.options);
         if !ack_is_acceptable {
             // RFC 9293 §3.5 MUST-10: both open at once; our SYN goes out again with an acknowledgment

@@ -34,6 +34,9 @@ impl Connection {
         if self.memory != MemoryLevel::Plenty {
             self.refuse_for_memory(segment)?;
         }
+        if self.ecn.is_agreed() {
+            self.take_congestion_mark(segment);
+        }
         let payload = core::mem::take(&mut segment.payload);
         if segment.header.seq == self.rcv.nxt {
             self.take_in_order(now, segment, payload);

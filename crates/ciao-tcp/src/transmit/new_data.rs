@@ -101,10 +101,15 @@ impl Connection {
     /// The most payload of one super-segment: at least one segment.
     fn super_segment_limit(&self) -> u32 {
         let mss = u32::from(self.effective_mss());
-        if self.sends_urgently() {
+        // Not every link that cuts knows that CWR is for the first packet alone.
+        if self.sends_urgently() || self.ecn.owes_cwr() {
             return mss;
         }
-        let limit = self.config.max_super_segment_bytes.max(mss);
+        let limit = match self.pacing_quantum() {
+            Some(quantum) => quantum.min(self.config.max_super_segment_bytes),
+            None => self.config.max_super_segment_bytes,
+        };
+        let limit = limit.max(mss);
         limit - limit % mss
     }
 

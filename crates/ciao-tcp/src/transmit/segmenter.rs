@@ -12,7 +12,7 @@ use crate::trace::TraceEvent;
 use crate::transmit::{Plan, WaitReason};
 use crate::variables::Fin;
 use ciao_wire::{
-    Instant, Payload, SackBlock, SackBlocks, SeqNum, TcpFlags, TcpHeader, TcpOptions, Timestamps,
+    Ecn, Instant, Payload, SackBlock, SackBlocks, SeqNum, TcpFlags, TcpHeader, TcpOptions, Timestamps,
 };
 
 /// Bytes of the timestamps option with its padding.
@@ -134,13 +134,13 @@ impl Connection {
             destination_port: self.remote_port,
             seq,
             ack: self.rcv.nxt,
-            flags: flags | mark | TcpFlags::ACK,
+            flags: flags | mark | TcpFlags::ACK | self.ecn.flags(),
             window: self.offer_window(),
             urgent: urgent.unwrap_or(0),
             options,
         };
         self.acknowledgment_sent();
-        let segment = SegmentOut { header, payload, segment_size, transmission };
+        let segment = SegmentOut { header, payload, segment_size, ecn: Ecn::NotEct, transmission };
         self.note_sent(now, &segment);
         segment
     }
@@ -173,13 +173,14 @@ impl Connection {
         }
         let window = self.options.receive_buffer_bytes.min(u32::from(u16::MAX));
         let offers_timestamps = if answers { self.timestamps.agreed } else { self.config.timestamps };
+        let flags = if answers { TcpFlags::SYN | TcpFlags::ACK } else { TcpFlags::SYN };
         let offers_scale = if answers { self.scaling } else { self.config.window_scaling };
         let header = TcpHeader {
             source_port: self.local_port,
             destination_port: self.remote_port,
             seq: self.snd.iss,
             ack: if answers { self.rcv.nxt } else { SeqNum(0) },
-            flags: if answers { TcpFlags::SYN | TcpFlags::ACK } else { TcpFlags::SYN },
+            flags: flags | self.ecn_flags_of_syn(),
             window: u16::try_from(window).expect("it was just limited to 16 bits"),
             urgent: 0,
             options: TcpOptions {
@@ -193,7 +194,8 @@ impl Connection {
                 ..TcpOptions::default()
             },
         };
-        let mut syn = SegmentOut { header, payload: Payload::EMPTY, segment_size: 0, transmission };
+        let mut syn =
+            SegmentOut { header, payload: Payload::EMPTY, segment_size: 0, ecn: Ecn::NotEct, transmission };
         if self.seldom.is_some() {
             self.add_user_timeout(&mut syn.header.options);
             self.add_fast_open(now, &mut syn);
@@ -225,6 +227,7 @@ impl Connection {
         self.recovery.data_sent_at = now;
         self.note_sent_in_recovery(now, Range { start: seq, end }, Sending::First);
         self.note_interaction(now);
+        self.pace(now, len);
         if starts_idle {
             self.restart_retransmit_timer(now);
             self.restart_user_timeout(now);
@@ -238,16 +241,23 @@ impl Connection {
             self.counters.held(now, held);
             // Whoever asks `may_transmit` first may not ask `decide` again.
             let outstanding = self.outstanding();
-            self.recovery.limit = self.what_limits(WaitReason::Acknowledgment { outstanding });
+            self.note_limit(WaitReason::Acknowledgment { outstanding });
         } else {
             self.counters.held(now, Held::ByNetwork);
         }
-        let mut body =
-            self.body(offset, len, flag_if(len == unsent, TcpFlags::PSH) | flag_if(fin, TcpFlags::FIN));
+        let flags = flag_if(len == unsent, TcpFlags::PSH) | flag_if(fin, TcpFlags::FIN);
+        // RFC 3168 §6.1.4, §6.1.5 3168-6d: capable is new data alone
+        let is_capable = len > 0 && self.ecn.is_agreed();
+        let flags = if is_capable { flags | self.ecn.take_cwr() } else { flags };
+        let mut body = self.body(offset, len, flags);
         if transmission == Transmission::PathProbe {
             body.segment_size = 0;
         }
-        self.build(now, seq, transmission, body)
+        let mut segment = self.build(now, seq, transmission, body);
+        if is_capable {
+            segment.ecn = Ecn::Ect0;
+        }
+        segment
     }
 
     // RFC 4821 §7 4821-1: data that must go out anyway
@@ -270,6 +280,7 @@ impl Connection {
         self.counters.retransmitted(len.div_ceil(self.full_segment_bytes()), data);
         let offset = start.since(self.send_buffer_start());
         self.recovery.data_sent_at = now;
+        self.pace(now, data);
         if !self.timers.is_set(Timer::Reorder) {
             self.restart_retransmit_timer(now);
         }

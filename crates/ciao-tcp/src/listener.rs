@@ -174,7 +174,8 @@ impl HalfOpen {
             urgent: 0,
             options: TcpOptions { timestamps, ..TcpOptions::default() },
         };
-        SegmentOut { header, payload: Payload::EMPTY, segment_size: 0, transmission: Transmission::Ack }
+        let (ecn, transmission) = (Ecn::NotEct, Transmission::Ack);
+        SegmentOut { header, payload: Payload::EMPTY, segment_size: 0, ecn, transmission }
     }
 
     /// What we offer back: only what the SYN offered (RFC 7323 §2.2 7323-2a).

@@ -149,10 +149,7 @@ impl<'a> Builder<'a> {
             EventKind::Moved { from, to, cause } => self.moved(event, (from, to, cause)),
             // What a timer of recovery finds is noted with its reason.
             EventKind::Fired(timer)
-                if !matches!(
-                    timer,
-                    Timer::DelayedAck | Timer::TimeWait | Timer::Reorder | Timer::Pacing
-                ) =>
+                if !matches!(timer, Timer::DelayedAck | Timer::TimeWait | Timer::Reorder | Timer::Pacing) =>
             {
                 self.pending.push((event.at, event.side, Note::Fired(timer), event.states));
             }

@@ -205,7 +205,7 @@ impl Run {
                     },
                 };
                 let payload = Payload::from(Bytes::from(vec![0; usize::from(*len)]));
-                connection.handle_segment(now, Segment { header, payload, segment_size: 0 });
+                connection.handle_segment(now, Segment { header, payload, ..Segment::default() });
             }
             Input::Send(len) => drop(connection.send(now, &vec![1; *len])),
             Input::SendUrgent(len) => {

@@ -5,6 +5,7 @@
 mod any_input;
 mod pair;
 mod pair_close;
+mod reference;
 mod reference_prr;
 mod reference_rtt;
 mod segment_arrives_table;

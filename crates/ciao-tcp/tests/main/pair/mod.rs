@@ -196,8 +196,12 @@ impl Pair {
     }
 
     fn transmit(&mut self, from: Side, out: SegmentOut) {
-        let mut segment =
-            Segment { header: out.header, payload: out.payload, segment_size: out.segment_size };
+        let mut segment = Segment {
+            header: out.header,
+            payload: out.payload,
+            segment_size: out.segment_size,
+            ecn: out.ecn,
+        };
         if self.link.push == Push::Cleared {
             segment.header.flags.0 &= !TcpFlags::PSH.0;
         }

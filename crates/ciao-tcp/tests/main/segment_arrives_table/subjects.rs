@@ -413,5 +413,5 @@ fn segment(arriving: &Arriving, window: u16) -> Segment {
         ..TcpHeader::default()
     };
     let payload = Payload::from(Bytes::from_static(&TEXT[..arriving.text as usize]));
-    Segment { header, payload, segment_size: 0 }
+    Segment { header, payload, ..Segment::default() }
 }

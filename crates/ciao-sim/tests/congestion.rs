@@ -1,0 +1,163 @@
+//! Do the algorithms of congestion control fill a path, share it, and find their way on a lossy one? Whole
+//! hosts over one bottleneck, in virtual time.
+//!
+//! How much of which path they use, in figures, is measured in `bench/`; the formulas of the RFCs are
+//! compared in `ciao-tcp`.
+
+use ciao_sim::{HostId, LinkConfig, Simulation};
+use ciao_stack::{
+    Cidr, ConnectRequest, HostConfig, InterfaceConfig, ListenRequest, ListenerId, Offload, SocketId,
+};
+use ciao_tcp::SocketOptions;
+use ciao_tcp::congestion::CongestionControl::{self, Bbr, Cubic, NewReno};
+use ciao_wire::Instant;
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+const ALL: [CongestionControl; 3] = [NewReno, Cubic, Bbr];
+/// Applications read and write this often.
+const TURN: Duration = Duration::from_millis(5);
+
+/// A sender and a receiver with some connections between them.
+struct Path {
+    sim: Simulation,
+    hosts: [HostId; 2],
+    listener: ListenerId,
+    senders: Vec<SocketId>,
+    receivers: Vec<(SocketId, u64)>,
+}
+
+fn address(side: u8, port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1 + side), port))
+}
+
+impl Path {
+    /// `megabits` a second, a round trip of `rtt`, and a queue of one such round trip.
+    fn new(megabits: u64, rtt: Duration, loss_ppm: u32) -> Self {
+        let mut sim = Simulation::new(7);
+        let hosts = [sim.add_host(HostConfig::default()), sim.add_host(HostConfig::default())];
+        let interface = |side| InterfaceConfig {
+            name: "link".into(),
+            mtu: 1500,
+            addresses: vec![Cidr::new(address(side, 0).ip(), 24)],
+            routes: Vec::new(),
+            offload: Offload::default(),
+        };
+        let back = LinkConfig { delay: rtt / 2, ..LinkConfig::default() };
+        let queue_bytes = megabits * 125_000 * rtt.as_millis() as u64 / 1000;
+        let forth = LinkConfig {
+            bandwidth_bits_per_s: Some(megabits * 1_000_000),
+            queue_bytes,
+            loss_ppm,
+            // Flows of one round trip would else meet a full queue in the same order for ever.
+            jitter: Duration::from_micros(300),
+            ..back.clone()
+        };
+        sim.join([(hosts[0], interface(0)), (hosts[1], interface(1))], forth, back);
+        let listen = ListenRequest::at(address(1, 80));
+        let listener = sim.call(hosts[1], |host, _| host.tcp_listen(listen)).expect("the port is free");
+        Self { sim, hosts, listener, senders: Vec::new(), receivers: Vec::new() }
+    }
+
+    fn open(&mut self, algorithm: CongestionControl) {
+        let options = SocketOptions { congestion_control: Some(algorithm), ..SocketOptions::default() };
+        let request = ConnectRequest { options, ..ConnectRequest::to(address(1, 80)) };
+        let socket = self.sim.call(self.hosts[0], |host, now| host.tcp_connect(now, request));
+        self.senders.push(socket.expect("there is a route"));
+    }
+
+    fn run_for(&mut self, duration: Duration) {
+        let end = self.sim.now() + duration;
+        let data = [7; 65_536];
+        let mut read = vec![0; 65_536];
+        while self.sim.now() < end {
+            for &sender in &self.senders {
+                while self.sim.call(self.hosts[0], |host, now| host.tcp_send(now, sender, &data)).is_ok() {}
+            }
+            self.sim.run_for(TURN);
+            let listener = self.listener;
+            if let Some(new) = self.sim.call(self.hosts[1], |host, _| host.tcp_accept(listener)) {
+                self.receivers.push((new, 0));
+            }
+            for (receiver, received) in &mut self.receivers {
+                let receiver = *receiver;
+                while let Ok(count @ 1..) =
+                    self.sim.call(self.hosts[1], |host, now| host.tcp_receive(now, receiver, &mut read))
+                {
+                    *received += count as u64;
+                }
+            }
+        }
+    }
+
+    /// Payload in Mbit/s of each connection over `duration`.
+    fn goodput(&mut self, duration: Duration) -> Vec<f64> {
+        let before: Vec<u64> = self.receivers.iter().map(|(_, received)| *received).collect();
+        self.run_for(duration);
+        let megabits = |bytes: u64| bytes as f64 * 8.0 / 1e6 / duration.as_secs_f64();
+        let pairs = self.receivers.iter().zip(before);
+        pairs.map(|((_, received), before)| megabits(received - before)).collect()
+    }
+}
+
+#[test]
+fn each_algorithm_fills_a_path_of_fifty_milliseconds() {
+    for algorithm in ALL {
+        let mut path = Path::new(40, Duration::from_millis(50), 0);
+        path.open(algorithm);
+        path.run_for(Duration::from_secs(3));
+        let goodput = path.goodput(Duration::from_secs(4))[0];
+        assert!(goodput > 0.85 * 40.0, "{algorithm:?}: {goodput} Mbit/s of 40");
+    }
+}
+
+#[test]
+fn flows_of_one_algorithm_share_a_bottleneck_evenly() {
+    for algorithm in ALL {
+        let mut path = Path::new(20, Duration::from_millis(30), 0);
+        for _ in 0..4 {
+            path.open(algorithm);
+            path.run_for(Duration::from_millis(200));
+        }
+        path.run_for(Duration::from_secs(10));
+        let shares = path.goodput(Duration::from_secs(30));
+        let (sum, squares) = shares.iter().fold((0.0, 0.0), |(a, b), x| (a + x, b + x * x));
+        let jain = sum * sum / (4.0 * squares);
+        assert!(jain >= 0.95, "{algorithm:?}: Jain's index {jain} of {shares:?}");
+        assert!(sum > 0.8 * 20.0, "{algorithm:?}: {sum} Mbit/s of 20");
+    }
+}
+
+#[test]
+fn bbr_uses_a_path_that_loses_at_random_and_cubic_takes_the_losses_for_congestion() {
+    for (loss_ppm, times) in [(10_000, 2.0), (50_000, 5.0)] {
+        let goodput = |algorithm| {
+            let mut path = Path::new(20, Duration::from_millis(50), loss_ppm);
+            path.open(algorithm);
+            path.run_for(Duration::from_secs(2));
+            path.goodput(Duration::from_secs(10))[0]
+        };
+        let (bbr, cubic) = (goodput(Bbr), goodput(Cubic));
+        assert!(bbr > times * cubic, "{loss_ppm} ppm lost: BBR {bbr}, CUBIC {cubic} Mbit/s");
+    }
+}
+
+/// Startup, Drain, the phases of `ProbeBW`, and a `ProbeRTT` after five seconds.
+#[test]
+fn the_course_of_a_bbr_connection() {
+    let mut path = Path::new(10, Duration::from_millis(40), 0);
+    path.open(Bbr);
+    let mut course = String::from("     s  cwnd  flight   Mbit/s  srtt ms\n");
+    for _ in 0..80 {
+        let goodput: f64 = path.goodput(Duration::from_millis(100)).iter().sum();
+        let stats = path.sim.call(path.hosts[0], |host, _| host.tcp_stats(path.senders[0]));
+        let seconds = path.sim.now().since(Instant::ZERO).as_secs_f64();
+        let mss = u32::from(stats.effective_mss_bytes);
+        let srtt = stats.srtt.unwrap_or_default().as_micros() as f64 / 1000.0;
+        let (cwnd, flight) = (stats.cwnd_bytes / mss, stats.flight_bytes.div_ceil(mss));
+        writeln!(course, "{seconds:>6.1} {cwnd:>5} {flight:>7} {goodput:>8.1} {srtt:>8.1}")
+            .expect("a string takes all");
+    }
+    insta::assert_snapshot!(course);
+}

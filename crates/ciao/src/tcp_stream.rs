@@ -348,7 +348,8 @@ impl TcpStream {
     }
 
     /// Waits for room, writes as much of `buf` as fits, and tells the peer that all up to its end is urgent.
-    /// The bytes stay in line with all others. Only old protocols want this (RFC 6093 §5).
+    /// The bytes stay in line with all others, but a program on Linux finds the last of them out of line
+    /// unless it has set `SO_OOBINLINE`. Only old protocols want this (RFC 6093 §5).
     ///
     /// # Errors
     /// As [`Self::write_bytes`].

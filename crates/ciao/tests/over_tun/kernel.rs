@@ -196,3 +196,25 @@ fn a_connection_that_either_side_resets_is_reset_at_the_other() {
         });
     });
 }
+
+// RFC 9293 §3.8.5 MUST-30, MUST-62
+#[test]
+fn the_kernel_finds_our_urgent_mark_where_we_have_set_it() {
+    in_own_namespace("kernel::the_kernel_finds_our_urgent_mark_where_we_have_set_it", || {
+        runtime().block_on(async {
+            let Some(stack) = stack(TunOffload::Best) else { return };
+            let listener = TcpListener::bind((KERNEL, 0)).unwrap();
+            let mut stream = stack.connect(listener.local_addr().unwrap()).await.unwrap();
+            let mut peer = listener.accept().unwrap().0;
+            peer.set_read_timeout(Some(PATIENCE)).unwrap();
+            stream.write_all(b"calm ").await.unwrap();
+            assert_eq!(stream.write_urgent(b"hurry!").await.unwrap(), 6);
+            stream.write_all(b" calm").await.unwrap();
+            stream.shutdown().await.unwrap();
+            let mut received = String::new();
+            peer.read_to_string(&mut received).unwrap();
+            // The byte before the mark is out of line there.
+            assert_eq!(received, "calm hurry calm");
+        });
+    });
+}

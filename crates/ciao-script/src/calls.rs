@@ -18,7 +18,7 @@ use ciao_tcp::TcpState;
 use ciao_tcp::error::{ReceiveError, SendError};
 use core::net::SocketAddr;
 
-/// More than any receive buffer holds.
+/// The most bytes of one call: more than any buffer holds.
 const ALL_BYTES: usize = 1 << 24;
 
 /// What a call needs.
@@ -83,6 +83,13 @@ impl Caller<'_> {
 
     fn argument(&self, index: usize) -> Result<&Value, String> {
         self.call.arguments.get(index).ok_or_else(|| format!("argument {} is missing", index + 1))
+    }
+
+    /// How many bytes a call is about.
+    fn length(&self) -> Result<usize, String> {
+        let asked = self.argument(2)?.number()?;
+        let len = usize::try_from(asked).ok().filter(|len| *len <= ALL_BYTES);
+        len.ok_or_else(|| format!("{asked} is no length between 0 and {ALL_BYTES}"))
     }
 
     /// A new number is what the script says it is.
@@ -222,7 +229,7 @@ impl Caller<'_> {
     }
 
     fn read(&mut self, number: i64) -> Result<Reply, String> {
-        let len = usize::try_from(self.argument(2)?.number()?).map_err(|_| "a length is not negative")?;
+        let len = self.length()?;
         let peeks = self.call.arguments.get(3).is_some_and(|flags| flags.has("MSG_PEEK"));
         let socket = self.sockets.find(number)?;
         let Kind::Connection(id) = socket.kind else { return Ok(Reply::Fails("ENOTCONN")) };
@@ -254,7 +261,7 @@ impl Caller<'_> {
     }
 
     fn write(&mut self, number: i64) -> Result<Reply, String> {
-        let len = usize::try_from(self.argument(2)?.number()?).map_err(|_| "a length is not negative")?;
+        let len = self.length()?;
         let socket = self.sockets.find(number)?;
         let Kind::Connection(id) = socket.kind else { return Ok(Reply::Fails("EPIPE")) };
         let rest = len - *self.progress;

@@ -42,6 +42,9 @@ impl Addresses {
     }
 }
 
+/// What an ICMP error quotes at most: with its own headers 576 bytes (RFC 1812 §4.3.2.3).
+const QUOTED_MAX: usize = 528;
+
 /// The byte at a position of any stream. The first is at 1, as in relative sequence numbers.
 #[must_use]
 pub fn pattern(position: u32) -> u8 {
@@ -136,8 +139,8 @@ pub fn icmp(
     header.emit(&mut quoted);
     quoted.resize(20 + len as usize, 0);
     let quoted = wrap(Protocol::TCP, addresses.local, addresses.remote, IpText::default(), &quoted).to_vec();
-    // RFC 1812 §4.3.2.3: as much as fits into 576 bytes; RFC 4443 asks for more and nobody needs it.
-    let quoted = &quoted[..quoted.len().min(528)];
+    // RFC 4443 asks for more, and nobody needs it.
+    let quoted = &quoted[..quoted.len().min(QUOTED_MAX)];
     match (addresses.router, addresses.local) {
         (IpAddr::V4(router), IpAddr::V4(local)) => {
             let head = icmpv4(kind).emit(quoted);

@@ -3,10 +3,16 @@
 use crate::assertion::parse_assertion;
 use crate::event::{Action, CallText, Event, IcmpKind, IcmpText, Script, When};
 use crate::notation::{EcnText, IpText, OptionText, SegmentText, parse_flags};
+use crate::numbers::Bases;
 use crate::options::{ScriptOptions, parse_number, parse_seconds};
 use crate::value::parse_call;
 use ciao_wire::Ecn;
 use core::time::Duration;
+
+/// The payload of the longest IPv4 packet with the longest TCP header.
+const PAYLOAD_MAX: u32 = 65_535 - 20 - 60;
+/// The data offset has four bits, and counts words (RFC 9293 §3.1).
+const OPTIONS_MAX: usize = 40;
 
 /// Reads a script.
 ///
@@ -108,7 +114,7 @@ fn parse_event(line: usize, text: &str) -> Result<Event, String> {
     } else if let Some(rest) = action.strip_prefix("< icmp ") {
         Action::Icmp(parse_icmp(rest)?)
     } else if let Some(segment) = action.strip_prefix('<') {
-        Action::Inject(parse_segment(segment)?)
+        Action::Inject(deliverable(parse_segment(segment)?)?)
     } else if let Some(segment) = action.strip_prefix('>') {
         Action::Expect(parse_segment(segment)?)
     } else {
@@ -162,6 +168,9 @@ fn parse_icmp(text: &str) -> Result<IcmpText, String> {
     };
     let quoted = quoted.strip_suffix(']').ok_or("`]` is missing")?;
     let (start, len) = parse_range(quoted.trim())?;
+    if len > PAYLOAD_MAX {
+        return Err(format!("a packet holds at most {PAYLOAD_MAX} bytes"));
+    }
     Ok(IcmpText { kind, start, len })
 }
 
@@ -176,6 +185,17 @@ fn parse_call_line(text: &str) -> Result<CallText, String> {
         return Err("-1 and the name of an error belong together".to_owned());
     }
     Ok(CallText { name, arguments, result, errno })
+}
+
+/// Refuses what no packet can hold.
+fn deliverable(segment: SegmentText) -> Result<SegmentText, String> {
+    if segment.len > PAYLOAD_MAX {
+        return Err(format!("a packet holds at most {PAYLOAD_MAX} bytes"));
+    }
+    if segment.option_bytes(Bases::default()).len() > OPTIONS_MAX {
+        return Err(format!("a header holds at most {OPTIONS_MAX} bytes of options"));
+    }
+    Ok(segment)
 }
 
 /// Reads a segment behind its direction.
@@ -298,6 +318,8 @@ fn parse_hex(digits: &str) -> Result<Vec<u8>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     fn fault(text: &str) -> (usize, String) {
         parse(text).expect_err("it is faulty")
@@ -314,6 +336,46 @@ mod tests {
         assert_eq!(fault("+x close(3) = 0").1, "`x` is no number that fits here");
         assert_eq!(fault("`reboot`").1, "`reboot` is not `sysctl -q name=value`");
         assert_eq!(fault("0 < [loud] S 0:0(0)").1, "`loud` is nothing that an IP header says");
+    }
+
+    /// What scripts are made of, whole and in pieces.
+    const PIECES: [&str; 24] = [
+        "0 ",
+        "+.1",
+        "*",
+        "~",
+        "...",
+        "< ",
+        "> ",
+        "S. ",
+        "1:1001(1000)",
+        "ack 1",
+        " win 9",
+        "<mss 1460",
+        ",nop",
+        ">",
+        "sack 1:2",
+        "FO 0",
+        "read(3, ..., ",
+        "10)",
+        " = -1",
+        "{a=[",
+        "\"",
+        "%{ assert ",
+        "é",
+        "\n",
+    ];
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "\\PC{0,80}") {
+            let _ = parse(&text);
+        }
+
+        #[test]
+        fn any_pieces_of_scripts_are_read_or_refused(picks in vec(0..PIECES.len(), 0..12)) {
+            let _ = parse(&picks.iter().map(|pick| PIECES[*pick]).collect::<String>());
+        }
     }
 
     #[test]

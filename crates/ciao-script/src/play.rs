@@ -321,7 +321,7 @@ impl Player {
             let text = self.stage.print(&sent);
             self.note(&text);
             if len < rest.len && len > 0 {
-                rest.start += len;
+                rest.start = rest.start.wrapping_add(len);
                 rest.len -= len;
                 continue;
             }

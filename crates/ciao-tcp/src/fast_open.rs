@@ -12,6 +12,7 @@
 
 use crate::config::{Config, SocketOptions};
 use crate::connection::{Connection, Opening, Raise, Setup};
+use crate::counters::Moment;
 use crate::isn::{Purpose, Secret, keyed_hash};
 use crate::segment::{Segment, SegmentOut, Transmission};
 use crate::state::{Cause, TcpState};
@@ -228,6 +229,8 @@ impl Connection {
         connection.enter(Cause::SynReceived);
         let header = &syn.header;
         connection.take_peer_syn(now, header.seq, header.window, &header.options);
+        connection.take_ecn_of_syn(header.flags);
+        connection.counters.data_received = Moment::of(now);
         connection.seldom_mut().fast_open = Some(FastOpen::Accepted { cookie });
         connection.owed.syn = true;
         let mut data = syn.payload.clone();

@@ -195,6 +195,15 @@ mod tests {
     }
 
     #[test]
+    fn every_algorithm_uses_most_of_a_clean_path_before_long() {
+        for &algorithm in Algorithm::value_variants() {
+            let transfer = Transfer { situation: Situation::Clean, algorithm, bytes: 8_000_000, seed: 7 };
+            let share = transfer.simulate(Trace::Off);
+            assert!(share > 0.6, "{algorithm:?}: {share}");
+        }
+    }
+
+    #[test]
     fn the_same_seed_gives_the_same_share() {
         let share = || short(Situation::ThreePercent, Algorithm::Cubic).to_bits();
         assert_eq!(share(), share());

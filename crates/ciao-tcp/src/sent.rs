@@ -265,6 +265,13 @@ impl Sent {
         record.transmissions = record.transmissions.saturating_add(1);
     }
 
+    /// Gives back the room for records when there are none.
+    pub(crate) fn release_room(&mut self) {
+        if self.records.is_empty() {
+            self.records = VecDeque::new();
+        }
+    }
+
     /// Begins to measure the delivery rate, or stops.
     pub(crate) fn measure(&mut self, wish: RateWish) {
         let records = self.records.len();

@@ -7,7 +7,6 @@ use crate::segment::Segment;
 use crate::segment_arrives::closed::Reset;
 use crate::segment_arrives::sequence::trim_front;
 use crate::segment_arrives::{Verdict, fin_number};
-use crate::sent::Sent;
 use crate::state::Cause;
 use crate::variables::Fin;
 use crate::window_scale;
@@ -115,10 +114,8 @@ impl Connection {
             self.counters.data_received = Moment::of(now);
             self.start_congestion_control();
         }
-        if self.outstanding() == 0 {
-            // The room for the SYN: whoever only receives needs none.
-            self.sent = Sent::new();
-        }
+        // That for the SYN: whoever only receives needs none.
+        self.sent.release_room();
         self.restart_keep_alive(now);
         self.owe_user_timeout();
         self.raise(Raise::Connected);

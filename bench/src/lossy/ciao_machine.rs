@@ -158,19 +158,9 @@ impl Machine for CiaoMachine {
         &self.received
     }
 
-    fn describe(&self) -> String {
+    fn describe(&self, now: Instant) -> String {
         let Some(sending) = self.sending.first() else { return String::new() };
-        let stats = self.host.tcp_stats(sending.socket);
-        let (why, mss) = (self.host.tcp_why(sending.socket), u32::from(stats.effective_mss_bytes));
-        let segments = |bytes: u32| if bytes == u32::MAX { -1 } else { i64::from(bytes / mss) };
-        format!(
-            "cwnd {} ssthresh {} flight {} retransmissions {} srtt {:?} rto {:?} why {why:?}",
-            segments(stats.cwnd_bytes),
-            segments(stats.ssthresh_bytes),
-            segments(stats.flight_bytes),
-            stats.retransmissions,
-            stats.srtt.unwrap_or_default(),
-            stats.rto,
-        )
+        let why = self.host.tcp_why(sending.socket);
+        format!("{} why {why:?}", self.host.tcp_info(now, sending.socket))
     }
 }

@@ -155,7 +155,7 @@ impl Journey {
             self.traced_at = now;
             let bytes: u64 = self.receiver.received().iter().map(|received| received.bytes).sum();
             let lost = self.counts().overflowed;
-            let state = self.senders.first().map(|sender| sender.describe()).unwrap_or_default();
+            let state = self.senders.first().map(|sender| sender.describe(now)).unwrap_or_default();
             eprintln!("{now:>14} received {bytes:>9} overflowed {lost:>4} {state}");
         }
     }

@@ -133,7 +133,7 @@ impl Machine for LinuxMachine {
         &self.received
     }
 
-    fn describe(&self) -> String {
+    fn describe(&self, _now: Instant) -> String {
         let Some(Ok(info)) = self.sending.first().map(|sending| sys::tcp_info(&sending.socket)) else {
             return String::new();
         };

@@ -67,5 +67,5 @@ pub trait Machine {
     fn received(&self) -> &[Received];
 
     /// The state of the first connection opened here, in one line.
-    fn describe(&self) -> String;
+    fn describe(&self, now: Instant) -> String;
 }

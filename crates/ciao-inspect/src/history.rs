@@ -12,7 +12,7 @@ mod stream;
 use crate::http::{Carried, Element};
 use ciao_stack::{HostDropReason, TraceRecord};
 use ciao_tcp::trace::{Call, LossSign, UndoCause};
-use ciao_tcp::{Cause, ConnectionError, DropReason, TcpState, Timer, Transmission};
+use ciao_tcp::{Cause, ConnectionError, DropReason, SizeCause, TcpState, Timer, Transmission};
 use ciao_wire::{Instant, Payload, TcpHeader};
 use std::fmt;
 use std::net::SocketAddr;
@@ -283,6 +283,13 @@ pub enum EventKind {
     LossFound(LossSign),
     /// Nothing was lost after all: the window is what it was.
     Undone(UndoCause),
+    /// Segments are of another size from now on.
+    SegmentSize {
+        /// Their MSS.
+        mss: u16,
+        /// Why.
+        cause: SizeCause,
+    },
     /// Nothing more could be sent, for this reason.
     Waiting(ciao_tcp::Wait),
     /// The connection ended.

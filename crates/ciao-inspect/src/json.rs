@@ -201,6 +201,7 @@ fn event_record(event: &Event) -> Option<EventRecord> {
         EventKind::Recovery(phase) => ("recovery", format!("{phase:?}").to_lowercase()),
         EventKind::LossFound(by) => ("lost", by.to_string()),
         EventKind::Undone(cause) => ("undone", cause.to_string()),
+        EventKind::SegmentSize { mss, cause } => ("segment size", format!("MSS {mss}, {cause}")),
         EventKind::Waiting(wait) => ("waiting", wait.to_string()),
         EventKind::Ended(None) => ("ended", "closed by both sides".to_owned()),
         EventKind::Ended(Some(error)) => ("ended", error.to_string()),

@@ -8,7 +8,7 @@ use ciao_inspect::comparison::totals;
 use ciao_inspect::history::{Connection, Vantage, from_hosts};
 use ciao_inspect::http::{Element, Kind};
 use ciao_inspect::ladder::{Options, ladder};
-use ciao_sim::{LinkConfig, PacketKind, Rule};
+use ciao_sim::{LinkConfig, PacketKind, PortId, Rule, TooLong};
 use ciao_stack::{TraceRecord, Tracing};
 use http_body_util::{BodyExt, Full};
 use hyper::service::service_fn;
@@ -27,6 +27,8 @@ struct World {
     simulation: Simulation,
     client: Stack,
     server: Stack,
+    /// Where the client's packets meet the link.
+    port: PortId,
 }
 
 impl World {
@@ -35,8 +37,8 @@ impl World {
         let config = || HostConfig { trace: Tracing::On, ..HostConfig::default() };
         let (client, server) = (simulation.host("client", config()), simulation.host("server", config()));
         let link = |rules| LinkConfig { rules, ..LinkConfig::default() };
-        simulation.join(&client, &server, link(forward), link(backward));
-        Self { simulation, client, server }
+        let [port, _] = simulation.join(&client, &server, link(forward), link(backward));
+        Self { simulation, client, server, port }
     }
 
     /// The connections, once all is quiet.
@@ -112,6 +114,43 @@ fn a_close_whose_last_segment_is_lost() {
     let world = World::new(vec![Rule::drop(PacketKind::Any, 6)], Vec::new());
     hello(&world);
     insta::assert_snapshot!(shown(&world.connections()[0]));
+}
+
+/// Sends `len` bytes to the server over a path that takes packets of 1,300 bytes.
+fn through_narrow_path(len: usize, too_long: TooLong) -> Connection {
+    let world = World::new(Vec::new(), Vec::new());
+    world.simulation.configure(world.port, LinkConfig { mtu: 1300, too_long, ..LinkConfig::default() });
+    let listener =
+        world.simulation.run(world.server.listen(SERVER)).expect("in time").expect("the port is free");
+    let program = async {
+        let server = tokio::spawn(async move {
+            drain(listener.accept().await?.0).await;
+            io::Result::Ok(())
+        });
+        let mut stream = world.client.connect(SERVER).await?;
+        stream.write_all(&vec![7; len]).await?;
+        stream.shutdown().await?;
+        drain(stream).await;
+        server.await.expect("the server does not panic")
+    };
+    world.simulation.run(program).expect("in time").expect("no error");
+    world.connections().remove(0)
+}
+
+// RFC 1191 §3 1191-3a
+#[test]
+fn the_ladder_says_that_a_router_has_spoken() {
+    let page = shown(&through_narrow_path(4_000, TooLong::Explained));
+    insta::assert_snapshot!(page);
+}
+
+// RFC 4821 §7 4821-1
+#[test]
+fn the_ladder_says_that_long_segments_vanish_and_which_come_through() {
+    let page = ladder(&through_narrow_path(95_000, TooLong::Dropped), &Options::default()).plain();
+    for words in ["MSS 1160, black hole", "path probe", "probe passed"] {
+        assert!(page.contains(words), "{words}\n{page}");
+    }
 }
 
 /// The server as `ciao_http` wants it.

@@ -8,6 +8,7 @@
 //! | What happens next? | [`queue`] |
 //! | What does a link do to a packet? | [`link`] |
 //! | Which packet has which fate? | [`script`] |
+//! | What does a router say of a packet that is too long? | `router` |
 //! | Which packet arrives next, and where? | [`network`] |
 //! | Which host acts next, and when? | [`simulation`] |
 //! | Does every packet keep the rules? | [`watcher`] |
@@ -17,11 +18,12 @@ pub mod link;
 pub mod network;
 pub mod queue;
 pub mod random;
+mod router;
 pub mod script;
 pub mod simulation;
 pub mod watcher;
 
-pub use link::{LinkConfig, LinkCounts};
+pub use link::{LinkConfig, LinkCounts, TooLong};
 pub use network::{Delivery, Network, PortId};
 pub use queue::EventQueue;
 pub use random::Random;

@@ -18,8 +18,10 @@ pub struct LinkConfig {
     /// Bytes that may wait to be sent, what is left of the packet being sent included; what does not fit is
     /// dropped. An idle link takes any packet. Counts only with a bandwidth. 256 KiB: 200 ms at 10 Mbit/s.
     pub queue_bytes: u64,
-    /// Longest packet; longer ones are dropped without a word. 1500.
+    /// Longest packet. 1500.
     pub mtu: usize,
+    /// What happens to longer ones. They are dropped without a word.
+    pub too_long: TooLong,
     /// Up to so much is added to the delay of each packet, by chance; none overtakes another by it. 0.
     pub jitter: Duration,
     /// The packets that chance may harm. The n-th of them has the same fate in every run of a seed, whatever
@@ -52,6 +54,7 @@ impl Default for LinkConfig {
             bandwidth_bits_per_s: None,
             queue_bytes: 256 * 1024,
             mtu: 1500,
+            too_long: TooLong::Dropped,
             jitter: Duration::ZERO,
             chance: PacketKind::Any,
             loss_ppm: 0,
@@ -65,6 +68,15 @@ impl Default for LinkConfig {
             rules: Vec::new(),
         }
     }
+}
+
+/// What happens to a packet that is longer than the link takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TooLong {
+    /// It is dropped without a word: a black hole.
+    Dropped,
+    /// It is dropped, and its sender told by ICMP how long it may be.
+    Explained,
 }
 
 /// What became of the packets of one direction.

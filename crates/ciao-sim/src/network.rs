@@ -1,8 +1,9 @@
 //! Who is joined to whom, and which packet arrives next? The part that the sans-IO simulation and the driver
 //! of the async sockets share: it knows packets and ports, no host.
 
-use crate::link::{Link, LinkConfig, LinkCounts};
+use crate::link::{Link, LinkConfig, LinkCounts, TooLong};
 use crate::queue::EventQueue;
+use crate::router;
 use ciao_wire::{Instant, Packet};
 
 /// One end of a link.
@@ -78,6 +79,14 @@ impl Network {
 
     /// Puts a packet on its way, or drops it as the link is told to.
     pub fn transmit(&mut self, now: Instant, from_port: PortId, packet: Packet) {
+        let link = self.links[from_port.index()].config();
+        if packet.len() > link.mtu && link.too_long == TooLong::Explained {
+            // It went as far as the router, and so does the answer.
+            let at = now + link.delay * 2;
+            if let Some(message) = router::too_big(&packet, link.mtu) {
+                self.under_way.push(at, (from_port, message));
+            }
+        }
         let Self { links, under_way, .. } = self;
         links[from_port.index()].transmit(now, packet, |at, packet| {
             under_way.push(at, (from_port.peer(), packet));

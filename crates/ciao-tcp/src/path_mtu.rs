@@ -26,8 +26,8 @@ pub const RAISE_INTERVAL: Duration = Duration::from_secs(600);
 /// The MSS of the packets that a path without a word is taken to let through: BASE_PLPMTU, 1,200 bytes
 /// (RFC 8899 §5.1.2), less 40 of headers.
 const BASE_MSS: u16 = 1160;
-/// Timeouts of the same full-sized segment after which its size is suspected: one is a loss, two in a row are
-/// rare on a path that lets it through. [`BASE_MSS`] is suspected one timeout later.
+/// Timeouts of the same segment, longer than [`BASE_MSS`], after which its size is suspected: one is a loss,
+/// two in a row are rare on a path that lets it through. [`BASE_MSS`] is suspected one timeout later.
 const SUSPICIOUS_TIMEOUTS: u8 = 2;
 /// A search ends when it knows the size to this: less is not worth a lost segment.
 const SEARCH_STEP: u16 = 16;
@@ -84,9 +84,9 @@ pub enum SizeCause {
 impl fmt::Display for SizeCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Self::PacketTooBig => "ICMP: packet too big",
-            Self::BlackHole => "long segments vanish",
-            Self::ProbeAcknowledged => "a longer segment came through",
+            Self::PacketTooBig => "ICMP too big",
+            Self::BlackHole => "black hole",
+            Self::ProbeAcknowledged => "probe passed",
         })
     }
 }
@@ -235,14 +235,15 @@ impl Connection {
                 return self.believe_router(now, claim.mss);
             }
         }
-        let is_full_sized =
-            self.sent.first().is_some_and(|first| first.len() >= u32::from(self.effective_mss()));
-        let (smaller, timeouts) = if self.snd.mss > BASE_MSS.max(self.floor_mss) {
-            (BASE_MSS.max(self.floor_mss), SUSPICIOUS_TIMEOUTS)
+        // What it had of options when it was sent, 40 bytes at most, is not known any more.
+        let Some(longest) = self.sent.first().map(|first| first.len() + 40) else { return };
+        let base = BASE_MSS.max(self.floor_mss);
+        let (smaller, timeouts) = if self.snd.mss > base && longest > base.into() {
+            (base, SUSPICIOUS_TIMEOUTS)
         } else {
             (self.floor_mss, SUSPICIOUS_TIMEOUTS + 1)
         };
-        if is_full_sized && self.owed.timeouts >= timeouts && smaller < self.snd.mss {
+        if self.owed.timeouts >= timeouts && smaller < self.snd.mss && longest > smaller.into() {
             let before = self.snd.mss;
             let path = self.path_mut();
             path.high = path.high.max(before);

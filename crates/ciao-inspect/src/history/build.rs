@@ -453,6 +453,7 @@ impl Draft {
             TraceEvent::Recovery(None) => EventKind::Recovery(Phase::Ended),
             TraceEvent::LossFound { by, .. } => EventKind::LossFound(by),
             TraceEvent::Undone(cause) => EventKind::Undone(cause),
+            TraceEvent::SegmentSize { mss, cause } => EventKind::SegmentSize { mss, cause },
             TraceEvent::Waiting(wait) => EventKind::Waiting(wait),
             TraceEvent::Ended(error) => EventKind::Ended(error),
             _ => return,

@@ -42,6 +42,7 @@ impl Sheet<'_> {
             Some(Transmission::TimeoutRetransmission) => "again (timeout)",
             Some(Transmission::FastRetransmission) => "again (fast)",
             Some(Transmission::LossProbe) => "again (probe)",
+            Some(Transmission::PathProbe) => "path probe",
             Some(Transmission::WindowUpdate) => "window update",
             Some(Transmission::ChallengeAck) => "challenge",
             Some(Transmission::WindowProbe) => "window probe",

@@ -34,7 +34,7 @@ impl Sheet<'_> {
             // A segment can lead through a state to the next one.
             let moves = row.notes[side].iter().filter_map(|note| match note {
                 Note::Moved { from, .. } => Some(from),
-                Note::Fired(_) | Note::Lost(_) | Note::Undone(_) => None,
+                Note::Fired(_) | Note::Lost(_) | Note::Undone(_) | Note::SegmentSize { .. } => None,
             });
             for state in moves.skip(1) {
                 notes.under(side, Tone::Close, format!("via {state}"));
@@ -42,6 +42,9 @@ impl Sheet<'_> {
             for note in &row.notes[side] {
                 match note {
                     Note::Moved { cause, .. } => notes.under(side, Tone::Plain, cause.name()),
+                    Note::SegmentSize { mss, cause } => {
+                        notes.under(side, Tone::Retransmit, format!("MSS {mss}, {cause}"));
+                    }
                     Note::Fired(timer) => notes.under(side, Tone::Retransmit, timer.name()),
                     Note::Lost(by) => notes.under(side, Tone::Retransmit, by.name()),
                     Note::Undone(cause) => notes.under(side, Tone::Retransmit, cause.name()),

@@ -8,7 +8,7 @@
 use super::explain::Progress;
 use crate::history::{Connection, Drop, Event, EventKind, Observed, Pair, Side};
 use ciao_tcp::trace::{LossSign, UndoCause};
-use ciao_tcp::{Cause, TcpState, Timer};
+use ciao_tcp::{Cause, SizeCause, TcpState, Timer};
 use ciao_wire::Instant;
 use std::collections::BTreeMap;
 
@@ -66,6 +66,7 @@ pub(super) enum Note {
     Fired(Timer),
     Lost(LossSign),
     Undone(UndoCause),
+    SegmentSize { mss: u16, cause: SizeCause },
 }
 
 /// Puts the events of a connection in rows.
@@ -155,6 +156,9 @@ impl<'a> Builder<'a> {
             }
             EventKind::LossFound(by) if by != LossSign::Timeout => self.note_once(event, Note::Lost(by)),
             EventKind::Undone(cause) => self.note_once(event, Note::Undone(cause)),
+            EventKind::SegmentSize { mss, cause } => {
+                self.pending.push((event.at, event.side, Note::SegmentSize { mss, cause }, event.states));
+            }
             _ => {}
         }
     }

@@ -101,6 +101,14 @@ fn corruption_is_dropped() {
     assert_eq!(count(&outcomes, |outcome| outcome.has_failed), 0);
 }
 
+// RFC 4821 §7 4821-1
+#[test]
+fn a_narrow_link_in_the_middle_is_found_with_and_without_a_word() {
+    let outcomes = run_all(Profile::NarrowPath);
+    assert_frequent(&outcomes, 20, |outcome| outcome.packets_too_long > 0);
+    assert_eq!(count(&outcomes, |outcome| outcome.has_failed), 0);
+}
+
 #[test]
 fn all_faults_together_are_survived() {
     let outcomes = run_all(Profile::Chaos);

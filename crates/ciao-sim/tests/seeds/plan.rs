@@ -1,6 +1,6 @@
 //! What is drawn for a run.
 
-use ciao_sim::{LinkConfig, Random};
+use ciao_sim::{LinkConfig, Random, TooLong};
 use ciao_stack::HostConfig;
 use ciao_tcp::Config;
 use std::sync::Arc;
@@ -14,6 +14,8 @@ pub(crate) enum Profile {
     Reordering,
     Duplication,
     Corruption,
+    /// A link in the middle takes less than those at the ends, and its router speaks, or not.
+    NarrowPath,
     /// Each of them, or not.
     Chaos,
     /// As clean, but one end goes away after its last write.
@@ -77,7 +79,7 @@ impl Plan {
         Self {
             hosts: [host(random), host(random)],
             applications: finishes.map(|finish| application(random, finish)),
-            links: [link(random, profile, mtu), link(random, profile, mtu)],
+            links: [link(random, profile, (mtu, version)), link(random, profile, (mtu, version))],
             mtu,
             version,
         }
@@ -123,7 +125,7 @@ fn application(random: &mut Random, finish: Finish) -> ApplicationPlan {
     }
 }
 
-fn link(random: &mut Random, profile: Profile, mtu: u16) -> LinkConfig {
+fn link(random: &mut Random, profile: Profile, (mtu, version): (u16, Version)) -> LinkConfig {
     let delay = Duration::from_micros(random.pick(&[20, 1_000, 10_000, 50_000, 300_000]));
     let mut link = LinkConfig {
         delay,
@@ -134,9 +136,10 @@ fn link(random: &mut Random, profile: Profile, mtu: u16) -> LinkConfig {
         ..LinkConfig::default()
     };
     let is_chaos = profile == Profile::Chaos;
-    let mut has = |own| profile == own || is_chaos && random.chance(500_000);
+    let has = |random: &mut Random, own| profile == own || is_chaos && random.chance(500_000);
     let [loss, reordering, duplication, corruption] =
-        [Profile::Loss, Profile::Reordering, Profile::Duplication, Profile::Corruption].map(&mut has);
+        [Profile::Loss, Profile::Reordering, Profile::Duplication, Profile::Corruption]
+            .map(|own| has(random, own));
     if loss {
         link.loss_ppm = random.pick(&[10_000, 50_000, 100_000, 200_000]);
     }
@@ -148,6 +151,14 @@ fn link(random: &mut Random, profile: Profile, mtu: u16) -> LinkConfig {
     }
     if corruption {
         link.corrupt_ppm = random.pick(&[10_000, 50_000]);
+    }
+    if has(random, Profile::NarrowPath) {
+        let narrow = match version {
+            Version::V4 => random.pick(&[1492, 1400, 1280, 1000, 576]),
+            Version::V6 => random.pick(&[1492, 1400, 1280]),
+        };
+        link.mtu = link.mtu.min(narrow);
+        link.too_long = random.pick(&[TooLong::Explained, TooLong::Dropped]);
     }
     if is_chaos && random.chance(300_000) {
         link.queue_bytes = random.pick(&[3_000, 10_000]);

@@ -14,6 +14,10 @@ use std::thread;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
+/// Connections by Fast Open: the first asks for a cookie, the others send data in the SYN, unless an answer
+/// takes so long that a usual SYN follows.
+const ROUNDS: u64 = 4;
+
 /// Runs `test` with a stack in a namespace of its own.
 fn with_stack<F: Future>(name: &str, test: impl FnOnce(Stack) -> F) {
     in_own_namespace(name, || {
@@ -69,14 +73,16 @@ fn we_bring_the_kernels_cookie_back() {
     });
 }
 
-/// Sends `data` in the SYN as soon as the kernel has given us a cookie; answers how often the kernel says
-/// that it has taken some.
+/// Data goes into the SYN as soon as the kernel has given us a cookie.
 async fn we_open_fast(stack: Stack, kernel: IpAddr) {
     // Client, server, and every listener without asking for it.
     sysctl("tcp_fastopen", "1027");
     let listener = TcpListener::bind((kernel, 0)).unwrap();
     let target = listener.local_addr().unwrap();
-    for _ in 0..2 {
+    // The device may lose a first SYN; one without the option costs nothing.
+    timeout(PATIENCE, stack.connect(target)).await.unwrap().unwrap().abort();
+    drop(listener.accept().unwrap());
+    for _ in 0..ROUNDS {
         let server = {
             let listener = listener.try_clone().unwrap();
             thread::spawn(move || {
@@ -93,7 +99,8 @@ async fn we_open_fast(stack: Stack, kernel: IpAddr) {
         assert_eq!(answer, b"request");
         server.join().unwrap();
     }
-    assert_eq!(kernel_counter("TCPFastOpenPassive"), 1, "the kernel has taken the data of the second SYN");
+    let taken = kernel_counter("TCPFastOpenPassive");
+    assert!((1..ROUNDS).contains(&taken), "the kernel has taken the data of {taken} SYNs");
 }
 
 /// A number of the kernel's `netstat`.
@@ -133,7 +140,7 @@ fn we_take_the_data_of_the_kernels_syn() {
         sysctl("tcp_fastopen", "1");
         let request = ListenRequest { fast_open: 16, ..ListenRequest::at((OURS, 80).into()) };
         let listener = stack.listen_with(request).unwrap();
-        for _ in 0..2 {
+        for _ in 0..ROUNDS {
             let curl = thread::spawn(|| {
                 let url = format!("http://{OURS}/");
                 Command::new("curl")
@@ -151,6 +158,7 @@ fn we_take_the_data_of_the_kernels_syn() {
             assert_eq!(output.stdout, b"ciao", "{}", String::from_utf8_lossy(&output.stderr));
         }
         let counters = stack.counters();
-        assert_eq!((counters.fast_opens_accepted, counters.fast_open_cookies_refused), (1, 0));
+        assert!((1..ROUNDS).contains(&counters.fast_opens_accepted), "{counters:?}");
+        assert_eq!(counters.fast_open_cookies_refused, 0);
     });
 }

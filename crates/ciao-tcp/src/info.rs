@@ -152,7 +152,7 @@ pub struct TcpInfo {
     pub sndbuf_limited: Duration,
     /// Segments that are known to have arrived.
     pub delivered: u32,
-    /// Of those, that met congestion (CE).
+    /// Of those, that met congestion (CE). Zero: the ECN that we speak does not tell how many.
     pub delivered_ce: u32,
     /// Payload bytes sent, those sent again included.
     pub bytes_sent: u64,

@@ -5,6 +5,7 @@ mod binding;
 mod fast_open;
 mod fragments;
 mod icmp_errors;
+mod info;
 mod ip_rules;
 mod listening;
 mod many;

@@ -121,7 +121,8 @@ pub enum SynCookies {
     /// When the SYN queue is full: a flood then costs nothing, and who really calls gets in.
     #[default]
     WhenFull,
-    /// Always. No record is ever kept; who loses the SYN-ACK must send the SYN again by itself.
+    /// Always, for tests: no record is ever kept, who loses the SYN-ACK must send the SYN again by itself,
+    /// and a delayed copy of the first data can open a connection a second time.
     Always,
 }
 

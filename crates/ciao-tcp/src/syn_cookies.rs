@@ -5,6 +5,11 @@
 //! peer's MSS in its low bits. Window scale, SACK and ECN lie in the low bits of our timestamp, as in Linux;
 //! a peer without timestamps does without them. Nothing is kept before the ACK: neither a record nor a count.
 //!
+//! The price: who keeps nothing cannot know an acknowledgment that comes twice. A delayed copy of the segment
+//! that completed the handshake, data included, opens the connection once more if the first one is gone
+//! without TIME-WAIT on our side and the cookie is still good. Linux has that too; it is why cookies are for
+//! floods.
+//!
 //! When to answer with a cookie is the host's decision. A record in the usual way is in [`crate::listener`].
 
 use crate::config::{Config, EcnPolicy, SocketOptions};

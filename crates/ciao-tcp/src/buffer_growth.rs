@@ -219,7 +219,7 @@ impl Connection {
         let limit = self.options.receive_buffer_bytes;
         match self.memory {
             MemoryLevel::Plenty => limit,
-            MemoryLevel::Scarce => limit.min((2 * self.right_sizing.space()).max(SCARCE_BYTES)),
+            MemoryLevel::Scarce => limit.min(self.right_sizing.space().saturating_mul(2).max(SCARCE_BYTES)),
             // Two segments, so that the peer need not wait for a delayed acknowledgment.
             MemoryLevel::Exhausted => limit.min(EXHAUSTED_BYTES.max(2 * u32::from(self.announce_mss))),
         }

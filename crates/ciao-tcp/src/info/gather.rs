@@ -75,7 +75,7 @@ impl Connection {
             rcv_space: self.right_sizing.space(),
             total_retrans: rare.retransmissions,
             pacing_rate: self.rtt.srtt().map_or(0, |srtt| self.congestion.pacing_rate_bytes_per_s(srtt)),
-            bytes_acked: counters.bytes_sent - u64::from(self.send_buffer.len() - unsent),
+            bytes_acked: counters.bytes_sent.saturating_sub(u64::from(self.send_buffer.len() - unsent)),
             bytes_received: counters.bytes_received,
             segs_out: counters.segments_sent,
             segs_in: counters.segments_received,

@@ -3,7 +3,8 @@
 
 use bytes::Bytes;
 use ciao_tcp::{
-    Config, Connection, Event, HalfOpen, HalfOpenAnswer, Segment, Setup, SocketOptions, TcpState, Tracing,
+    Config, Connection, Event, HalfOpen, HalfOpenAnswer, MemoryLevel, Segment, Setup, SocketOptions,
+    TcpState, Tracing,
 };
 use ciao_wire::{
     FastOpenCookie, Instant, Payload, SackBlock, SackBlocks, SeqNum, TcpFlags, TcpHeader, TcpOptions,
@@ -32,6 +33,12 @@ enum Input {
     Send(usize),
     SendUrgent(usize),
     UserTimeout(Option<u16>),
+    Memory(MemoryLevel),
+    Flow {
+        cork: bool,
+        notsent_lowat: Option<u32>,
+        receive_lowat: Option<u32>,
+    },
     Receive(usize),
     Shutdown,
     Close,
@@ -75,6 +82,8 @@ fn input() -> impl Strategy<Value = Input> {
         3 => (1..20_000_usize).prop_map(Input::Send),
         1 => (1..2_000_usize).prop_map(Input::SendUrgent),
         1 => any::<Option<u16>>().prop_map(Input::UserTimeout),
+        1 => memory().prop_map(Input::Memory),
+        1 => flow(),
         3 => (1..20_000_usize).prop_map(Input::Receive),
         1 => Just(Input::Shutdown),
         1 => Just(Input::Close),
@@ -82,6 +91,19 @@ fn input() -> impl Strategy<Value = Input> {
         3 => (0..3_000_000_u32).prop_map(Input::Wait),
         3 => Just(Input::Timeout),
     ]
+}
+
+fn memory() -> impl Strategy<Value = MemoryLevel> {
+    prop_oneof![Just(MemoryLevel::Plenty), Just(MemoryLevel::Scarce), Just(MemoryLevel::Exhausted)]
+}
+
+fn flow() -> impl Strategy<Value = Input> {
+    let mark = || prop::option::of(0..5_000_u32);
+    (any::<bool>(), mark(), mark()).prop_map(|(cork, notsent_lowat, receive_lowat)| Input::Flow {
+        cork,
+        notsent_lowat,
+        receive_lowat,
+    })
 }
 
 fn setup(iss: u32) -> Setup {
@@ -216,6 +238,12 @@ impl Run {
                 let options = SocketOptions { user_timeout, ..connection.options() };
                 connection.set_options(now, options);
             }
+            Input::Memory(level) => connection.set_memory(*level),
+            Input::Flow { cork, notsent_lowat, receive_lowat } => {
+                let (cork, notsent_lowat, receive_lowat) = (*cork, *notsent_lowat, *receive_lowat);
+                let options = SocketOptions { cork, notsent_lowat, receive_lowat, ..connection.options() };
+                connection.set_options(now, options);
+            }
             Input::Receive(len) => drop(connection.receive(now, &mut vec![0; *len])),
             Input::Shutdown => connection.shutdown(now),
             Input::Close => connection.close(now),
@@ -256,6 +284,11 @@ impl Run {
                 }
             }
         }
+        let info = self.connection.info(self.now);
+        assert!(info.sacked + info.lost <= info.unacked && info.retrans <= info.lost, "{info:?}");
+        assert!(info.bytes_acked <= info.bytes_sent && info.bytes_retrans <= info.bytes_sent, "{info:?}");
+        assert!(info.rwnd_limited + info.sndbuf_limited <= info.busy_time, "{info:?}");
+        assert!(info.to_string().ends_with(&format!("rcv_wnd:{}", info.rcv_wnd)));
         let stats = self.connection.stats();
         let open = !matches!(stats.state, TcpState::Closed | TcpState::TimeWait);
         // RFC 6298 §5 6298-5d: whatever is outstanding has a timer

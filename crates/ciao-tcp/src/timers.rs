@@ -15,6 +15,8 @@ pub enum Timer {
     LossProbe,
     /// The reordering window of RACK (RFC 8985 §6.2).
     Reorder,
+    /// The end of TIME-WAIT, two maximum segment lifetimes (RFC 9293 §3.6.1).
+    TimeWait,
     /// Zero-window probe, and the override of the silly-window rule (RFC 9293 §3.8.6).
     Persist,
     /// Delayed acknowledgment (RFC 9293 §3.8.6.3).
@@ -23,8 +25,6 @@ pub enum Timer {
     KeepAlive,
     /// A connection without an owner whose peer does not close.
     Orphan,
-    /// The end of TIME-WAIT, two maximum segment lifetimes (RFC 9293 §3.6.1).
-    TimeWait,
     /// The user timeout (RFC 9293 §3.8.3, RFC 5482).
     UserTimeout,
     /// The next segment's time to leave (`transmit::pacing`).
@@ -37,11 +37,11 @@ impl Timer {
         Self::Retransmit,
         Self::LossProbe,
         Self::Reorder,
+        Self::TimeWait,
         Self::Persist,
         Self::DelayedAck,
         Self::KeepAlive,
         Self::Orphan,
-        Self::TimeWait,
         Self::UserTimeout,
         Self::Pacing,
     ];
@@ -79,9 +79,10 @@ pub struct Wakeup {
     pub timer: Timer,
 }
 
-/// Deadlines that a connection has. Retransmission timeout, loss probe and reordering window share one: each
-/// of them is set instead of the others.
-const SLOTS: usize = Timer::ALL.len() - 2;
+/// Deadlines that a connection has. Retransmission timeout, loss probe and reordering window share the first:
+/// each of them is set instead of the others. So does the end of TIME-WAIT, where nothing is outstanding.
+const SLOTS: usize = Timer::ALL.len() - LAST_OF_FIRST_SLOT;
+const LAST_OF_FIRST_SLOT: usize = Timer::TimeWait as usize;
 
 /// One deadline for each [`Timer`], but for those that exclude each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,7 +91,7 @@ pub(crate) struct Timers {
     /// None of them is earlier. Timers are put off far more often than they fire, so it is made exact only
     /// when one may be due.
     earliest: Instant,
-    /// Which of its three timers the first deadline belongs to.
+    /// Which of its timers the first deadline belongs to.
     first: Timer,
 }
 
@@ -101,7 +102,7 @@ impl Timers {
     }
 
     const fn slot(timer: Timer) -> usize {
-        (timer as usize).saturating_sub(Timer::Reorder as usize)
+        (timer as usize).saturating_sub(LAST_OF_FIRST_SLOT)
     }
 
     /// The deadline of `timer`, if it is set.
@@ -129,9 +130,10 @@ impl Timers {
         }
     }
 
-    /// Stops `timer`, and those that it excludes.
+    /// Stops `timer`, and those that are set instead of it.
     #[inline]
     pub(crate) fn clear(&mut self, timer: Timer) {
+        debug_assert!(self.first != Timer::TimeWait || timer != Timer::Retransmit, "nothing is outstanding");
         self.deadlines[Self::slot(timer)] = Instant::NEVER;
     }
 
@@ -149,7 +151,7 @@ impl Timers {
     /// The earliest deadline.
     pub(crate) fn next(&self) -> Option<Wakeup> {
         let (index, &at) = self.deadlines.iter().enumerate().min_by_key(|(_, at)| **at)?;
-        let timer = if index == 0 { self.first } else { Timer::ALL[index + Timer::Reorder as usize] };
+        let timer = if index == 0 { self.first } else { Timer::ALL[index + LAST_OF_FIRST_SLOT] };
         (at != Instant::NEVER).then_some(Wakeup { at, timer })
     }
 
@@ -178,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn of_three_timers_one_is_set() {
+    fn of_timers_that_exclude_each_other_one_is_set() {
         let mut timers = Timers::new();
         let (soon, late) = (Instant::from_secs(1), Instant::from_secs(3));
         timers.set(Timer::Retransmit, late);

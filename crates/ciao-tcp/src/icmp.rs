@@ -38,7 +38,8 @@ pub struct IcmpError {
 impl Connection {
     /// Handles an ICMP error that quotes a segment with our addresses and ports. Answers whether it was
     /// believed.
-    // RFC 9293 §3.9.2.2 MUST-54, MUST-56, SHLD-25, SHLD-26; RFC 5927 §4.1 5927-4a, RFC 5927 §5.2 5927-5a
+    // RFC 9293 §3.9.2.2 MUST-54, MUST-56, SHLD-25, SHLD-26; RFC 8201 §4 8201-4b
+    // RFC 5927 §4.1 5927-4a, RFC 5927 §5.2 5927-5a
     pub fn handle_icmp(&mut self, now: Instant, error: IcmpError) -> Belief {
         let in_flight = error.quoted_seq.is_within(self.snd.una, self.outstanding());
         if !in_flight {

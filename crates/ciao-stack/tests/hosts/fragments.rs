@@ -15,9 +15,9 @@ use std::time::Duration;
 /// One fragment: its place, whether more follow, and its bytes.
 type Cut<'a> = (usize, bool, &'a [u8]);
 
-/// What all fragments of a datagram have in common.
+/// What all fragments of a datagram say of where they come from and belong to.
 #[derive(Clone, Copy)]
-struct Common {
+struct Sender {
     source: &'static str,
     destination: &'static str,
     protocol: Protocol,
@@ -25,12 +25,12 @@ struct Common {
     ecn: Ecn,
 }
 
-const FROM_A: Common =
-    Common { source: A4, destination: B4, protocol: Protocol::UDP, identification: 7, ecn: Ecn::NotEct };
-const FROM_A6: Common = Common { source: A6, destination: B6, ..FROM_A };
+const FROM_A: Sender =
+    Sender { source: A4, destination: B4, protocol: Protocol::UDP, identification: 7, ecn: Ecn::NotEct };
+const FROM_A6: Sender = Sender { source: A6, destination: B6, ..FROM_A };
 
-fn fragment(common: Common, (offset, more_fragments, data): Cut<'_>) -> Packet {
-    let Common { source, destination, protocol, identification, ecn } = common;
+fn fragment(sender: Sender, (offset, more_fragments, data): Cut<'_>) -> Packet {
+    let Sender { source, destination, protocol, identification, ecn } = sender;
     let offset = u16::try_from(offset).expect("it lies within a datagram");
     let len = |header: usize| u16::try_from(header + data.len()).expect("it fits into a packet");
     let mut bytes = match (ip(source), ip(destination)) {
@@ -65,23 +65,23 @@ fn fragment(common: Common, (offset, more_fragments, data): Cut<'_>) -> Packet {
 }
 
 /// `message` in fragments of at most `size` bytes.
-fn cut(common: Common, message: &[u8], size: usize) -> Vec<Packet> {
+fn cut(sender: Sender, message: &[u8], size: usize) -> Vec<Packet> {
     let size = size / 8 * 8;
     let places = (0..message.len()).step_by(size);
     let piece = |start: usize| {
         (start, start + size < message.len(), &message[start..message.len().min(start + size)])
     };
-    places.map(|start| fragment(common, piece(start))).collect()
+    places.map(|start| fragment(sender, piece(start))).collect()
 }
 
 /// A UDP message from port 4000 to port 53.
-fn udp(common: Common, data: &[u8]) -> Vec<u8> {
+fn udp(sender: Sender, data: &[u8]) -> Vec<u8> {
     let len = u16::try_from(8 + data.len()).expect("it fits into a datagram");
     let mut bytes = vec![0; 8];
     let header = UdpHeader { source_port: 4000, destination_port: 53, len, checksum: 0 };
     header.emit(&mut bytes);
     bytes.extend_from_slice(data);
-    let sum = pseudo_header(ip(common.source), ip(common.destination), Protocol::UDP, u32::from(len));
+    let sum = pseudo_header(ip(sender.source), ip(sender.destination), Protocol::UDP, u32::from(len));
     UdpHeader { checksum: checksum_field(sum.add_bytes(&bytes)), ..header }.emit(&mut bytes);
     bytes
 }
@@ -137,12 +137,12 @@ impl Receiver {
 // RFC 1122 §3.3.2 1122-3.3.2a
 #[test]
 fn datagrams_of_every_length_are_put_together_in_any_order() {
-    for common in [FROM_A, FROM_A6] {
+    for sender in [FROM_A, FROM_A6] {
         for len in [576, 1_500, 9_000, 65_507] {
             let data = pattern(len);
             for reverse in [false, true] {
                 let mut receiver = Receiver::new();
-                let mut packets = cut(common, &udp(common, &data), if len == 576 { 64 } else { 1_448 });
+                let mut packets = cut(sender, &udp(sender, &data), if len == 576 { 64 } else { 1_448 });
                 assert!(packets.len() > 1);
                 if reverse {
                     packets.reverse();
@@ -159,7 +159,7 @@ fn datagrams_of_every_length_are_put_together_in_any_order() {
 fn a_connection_may_begin_with_a_syn_in_fragments() {
     let mut receiver = Receiver::new();
     receiver.end.host.tcp_listen(ListenRequest::at(at(B4, 80))).expect("the port is free");
-    let common = Common { protocol: Protocol::TCP, ..FROM_A };
+    let sender = Sender { protocol: Protocol::TCP, ..FROM_A };
     let mut options = ciao_wire::TcpOptions { mss: Some(1460), sack_permitted: true, ..Default::default() };
     options.window_scale = Some(7);
     let header = TcpHeader {
@@ -175,7 +175,7 @@ fn a_connection_may_begin_with_a_syn_in_fragments() {
     let len = u32::try_from(bytes.len()).expect("it is short");
     let sum = pseudo_header(ip(A4), ip(B4), Protocol::TCP, len).add_bytes(&bytes);
     bytes[16..18].copy_from_slice(&sum.finish().to_be_bytes());
-    let answers = receiver.give(cut(common, &bytes, 24));
+    let answers = receiver.give(cut(sender, &bytes, 24));
     assert_eq!(answers.len(), 1, "{:?}", receiver.end.host.counters());
     let (answer, _) = TcpHeader::parse(&answers[0].to_vec()[20..]).expect("a segment");
     assert_eq!((answer.flags, answer.options.mss), (TcpFlags::SYN | TcpFlags::ACK, Some(1460)));
@@ -185,10 +185,10 @@ fn a_connection_may_begin_with_a_syn_in_fragments() {
 // RFC 4443 §2.4 4443-2.4a
 #[test]
 fn what_stays_incomplete_is_forgotten_and_its_sender_told_when_the_beginning_had_come() {
-    for common in [FROM_A, FROM_A6] {
+    for sender in [FROM_A, FROM_A6] {
         for (kept, told) in [(0, true), (1, false)] {
             let mut receiver = Receiver::new();
-            let packets = cut(common, &udp(common, &[1; 3000]), 1_448);
+            let packets = cut(sender, &udp(sender, &[1; 3000]), 1_448);
             receiver.give([packets[kept].clone()]);
             assert!(receiver.wait(Duration::from_millis(29_999)).is_empty());
             let answers = receiver.wait(Duration::from_millis(1));
@@ -223,10 +223,10 @@ fn what_stays_incomplete_is_forgotten_and_its_sender_told_when_the_beginning_had
 // RFC 5722 §4 8200-4.5a
 #[test]
 fn an_overlap_spoils_the_datagram_for_good_and_without_a_word() {
-    for common in [FROM_A, FROM_A6] {
-        let message = udp(common, &pattern(600));
-        let packets = cut(common, &message, 200);
-        let teardrop = fragment(common, (192, true, &message[192..208]));
+    for sender in [FROM_A, FROM_A6] {
+        let message = udp(sender, &pattern(600));
+        let packets = cut(sender, &message, 200);
+        let teardrop = fragment(sender, (192, true, &message[192..208]));
         for at in 0..=packets.len() {
             let mut receiver = Receiver::new();
             let mut order = packets.clone();
@@ -247,12 +247,12 @@ fn an_overlap_spoils_the_datagram_for_good_and_without_a_word() {
 // RFC 791 §3.2 791-frag1
 #[test]
 fn a_first_fragment_that_hides_the_transport_header_is_dropped() {
-    let tcp = |common| Common { protocol: Protocol::TCP, ..common };
-    for common in [tcp(FROM_A), tcp(FROM_A6)] {
+    let tcp = |sender| Sender { protocol: Protocol::TCP, ..sender };
+    for sender in [tcp(FROM_A), tcp(FROM_A6)] {
         for tiny in [(0, true, &[0; 8][..]), (0, true, &[0; 16]), (8, true, &[0; 64]), (16, false, &[0; 64])]
         {
             let mut receiver = Receiver::new();
-            assert!(receiver.give([fragment(common, tiny)]).is_empty());
+            assert!(receiver.give([fragment(sender, tiny)]).is_empty());
             assert_eq!(receiver.dropped(HostDropReason::TinyFragment), 1, "{tiny:?}");
         }
     }
@@ -325,20 +325,20 @@ fn a_mark_of_congestion_survives_and_disagreement_is_dropped() {
 fn a_flood_takes_no_more_than_its_share_and_spares_other_senders() {
     let limits = ReassemblyLimits::default();
     let mut receiver = Receiver::new();
-    let good = Common { source: "192.0.2.9", ..FROM_A };
+    let good = Sender { source: "192.0.2.9", ..FROM_A };
     let packets = cut(good, &udp(good, &pattern(2_000)), 1_448);
     receiver.give([packets[0].clone()]);
     for identification in 0..10_000 {
-        let common = Common { identification, ..FROM_A };
-        receiver.give([fragment(common, (0, true, &[1; 1_448]))]);
+        let sender = Sender { identification, ..FROM_A };
+        receiver.give([fragment(sender, (0, true, &[1; 1_448]))]);
     }
     assert_eq!(receiver.dropped(HostDropReason::ReassemblyFull), 10_000 - limits.max_datagrams as u64 / 4);
     receiver.give([packets[1].clone()]);
     assert_eq!(receiver.received().len(), 1, "another sender's datagram was spared");
     // Eight bytes each, from behind.
     for index in (0..100).rev() {
-        let common = Common { identification: 20_000, ..FROM_A };
-        receiver.give([fragment(common, (index * 16, true, &[1; 8]))]);
+        let sender = Sender { identification: 20_000, ..FROM_A };
+        receiver.give([fragment(sender, (index * 16, true, &[1; 8]))]);
     }
     assert_eq!(receiver.dropped(HostDropReason::TooManyFragments), 1);
     assert_eq!(receiver.dropped(HostDropReason::FragmentOverlap), 100 - 64 - 1, "the rest comes too late");
@@ -349,8 +349,8 @@ fn a_flood_takes_no_more_than_its_share_and_spares_other_senders() {
 #[test]
 fn fragments_for_many_are_not_kept() {
     let mut receiver = Receiver::new();
-    let common = Common { destination: "192.0.2.255", ..FROM_A };
-    receiver.give(cut(common, &udp(common, &[0; 3_000]), 1_448));
+    let sender = Sender { destination: "192.0.2.255", ..FROM_A };
+    receiver.give(cut(sender, &udp(sender, &[0; 3_000]), 1_448));
     assert_eq!(receiver.dropped(HostDropReason::NotUnicast), 3);
     assert_eq!(receiver.end.host.poll_timeout(), None);
 }

@@ -20,7 +20,7 @@ use std::time::Duration;
 /// A flow begins so long after the one before it: not all in the same slow start.
 const STAGGER: Duration = Duration::from_millis(200);
 /// What is not counted: the time in which flows find their shares.
-const SETTLING: Duration = Duration::from_secs(10);
+const SETTLING: Duration = Duration::from_secs(20);
 /// What is counted.
 const COUNTED: Duration = Duration::from_secs(60);
 /// Jitter of the path. Flows of one round-trip time would else meet a full queue in the same order for
@@ -41,11 +41,22 @@ pub fn jain(shares: &[f64]) -> f64 {
     sum * sum / (shares.len() as f64 * squares)
 }
 
+/// A rate at which loss-based flows find their shares within a minute: CUBIC takes the cube root of its
+/// window in seconds from loss to loss (RFC 9438 §4.2).
+const SHARED_RATE_BITS_PER_S: u64 = 20_000_000;
+/// One bandwidth-delay product of 20 Mbit/s and 50 ms.
+const SHARED_QUEUE_BYTES: u64 = 125_000;
+
 /// More than can be sent in the time.
 const ENDLESS_BYTES: u64 = RATE_BITS_PER_S / 8 * 3600;
 
 fn path() -> LinkConfig {
-    LinkConfig { jitter: JITTER, ..Situation::Clean.forward(ENDLESS_BYTES) }
+    LinkConfig {
+        jitter: JITTER,
+        bandwidth_bits_per_s: Some(SHARED_RATE_BITS_PER_S),
+        queue_bytes: SHARED_QUEUE_BYTES,
+        ..Situation::Clean.forward(ENDLESS_BYTES)
+    }
 }
 
 /// Lets each of these flows of sender so-and-so begin, and gives the bits a second of each connection.

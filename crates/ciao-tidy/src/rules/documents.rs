@@ -136,12 +136,13 @@ fn refuse(tree: &Tree, command: &str) -> Option<String> {
         let config = tree.file(".cargo/config.toml").map_or("", |file| file.text.as_str());
         let alias = config.lines().any(|line| line.starts_with(&format!("{name} = ")));
         if name == "run" {
+            let sources = if words.clone().any(|word| word == "ciao-bench") { BENCH } else { COMMAND };
             let subcommand = words.skip_while(|word| *word != "--").nth(1);
-            return subcommand.and_then(|subcommand| refuse_subcommand(tree, subcommand));
+            return subcommand.and_then(|subcommand| refuse_subcommand(tree, sources, subcommand));
         }
         (!alias && !CARGO.contains(&name)).then(|| "cargo has no such command and no such alias".to_owned())
     } else if program.ends_with("/ciao") || program == "ciao" {
-        words.next().and_then(|subcommand| refuse_subcommand(tree, subcommand))
+        words.next().and_then(|subcommand| refuse_subcommand(tree, COMMAND, subcommand))
     } else if program.contains('/') {
         let script = tree.file(program.trim_start_matches("./"));
         (!script.is_some_and(|script| script.executable))
@@ -151,8 +152,13 @@ fn refuse(tree: &Tree, command: &str) -> Option<String> {
     }
 }
 
-fn refuse_subcommand(tree: &Tree, subcommand: &str) -> Option<String> {
-    let file = format!("crates/ciao-cli/src/{subcommand}.rs");
+/// Where the subcommands of `ciao` have their files.
+const COMMAND: &str = "crates/ciao-cli/src";
+/// Where those of `ciao-bench` have theirs.
+const BENCH: &str = "bench/src";
+
+fn refuse_subcommand(tree: &Tree, sources: &str, subcommand: &str) -> Option<String> {
+    let file = format!("{sources}/{subcommand}.rs");
     (!subcommand.starts_with('-') && !tree.has(&file)).then(|| format!("there is no {file}"))
 }
 
@@ -206,12 +212,14 @@ mod tests {
             "cargo dance",
             "scripts/none",
             "sudo ciao serve DIR",
+            "cargo run --release -p ciao-bench -- lossy",
         ];
         let readme = format!("```sh\n{}\n```\n", commands.join("\n"));
         let tree = Tree::planted(&[
             ("README.md", &readme),
             (".cargo/config.toml", "[alias]\ntidy = \"test\"\n"),
             ("crates/ciao-cli/src/demo.rs", ""),
+            ("bench/src/lossy.rs", ""),
         ]);
         let lines: Vec<usize> = dead_commands(&tree).iter().map(|finding| finding.line).collect();
         assert_eq!(lines, [4, 5, 6]);

@@ -50,6 +50,8 @@ pub trait Accept: Send {
     /// # Errors
     /// `ConnectionAborted` and `ConnectionReset` concern one connection and the server goes on; any other
     /// error ends it.
+    // RFC 9293 §3.9.2 SHLD-23: a stream of bytes and no more, so nothing here can change the code point of a
+    // connection while it lasts
     fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Io, SocketAddr)>> + Send;
 }
 

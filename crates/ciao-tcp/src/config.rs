@@ -150,6 +150,9 @@ pub struct SocketOptions {
     pub exchange_user_timeout: bool,
     /// Send RST instead of FIN when closed (linger with time zero). Off.
     pub zero_linger: bool,
+    /// Do not report faults of the network that may pass, [`crate::Event::SoftError`] (RFC 9293 §3.9.1.8
+    /// SHLD-20). Off.
+    pub mute_soft_errors: bool,
     /// Instead of [`Config::congestion_control`].
     pub congestion_control: Option<CongestionControl>,
     /// Whether segments are spread out over time. As the congestion control needs it.
@@ -173,6 +176,7 @@ impl SocketOptions {
         user_timeout: None,
         exchange_user_timeout: false,
         zero_linger: false,
+        mute_soft_errors: false,
         congestion_control: None,
         pacing: Pacing::ForTheAlgorithm,
         send_buffer_bytes: None,

@@ -122,6 +122,7 @@ pub(crate) struct Options {
     pub(crate) cork: bool,
     pub(crate) quickack: bool,
     pub(crate) zero_linger: bool,
+    pub(crate) mute_soft_errors: bool,
     pub(crate) congestion_control: CongestionControl,
     pub(crate) send_buffer_bytes: u32,
     pub(crate) send_buffer: Sizing,
@@ -142,6 +143,7 @@ impl Options {
             user_timeout: _,
             exchange_user_timeout: _,
             zero_linger,
+            mute_soft_errors,
             congestion_control,
             pacing: _,
             send_buffer_bytes,
@@ -152,6 +154,7 @@ impl Options {
             cork,
             quickack,
             zero_linger,
+            mute_soft_errors,
             congestion_control: congestion_control.unwrap_or(config.congestion_control),
             send_buffer_bytes: send_buffer_bytes.unwrap_or(config.send_buffer_bytes),
             send_buffer: Sizing::of(send_buffer_bytes),
@@ -227,6 +230,7 @@ impl Connection {
             cork,
             quickack,
             zero_linger,
+            mute_soft_errors,
             congestion_control,
             send_buffer_bytes,
             send_buffer,
@@ -244,6 +248,7 @@ impl Connection {
             user_timeout: self.user_timeout(),
             exchange_user_timeout: self.seldom.as_ref().is_some_and(|seldom| seldom.exchange.is_some()),
             zero_linger: *zero_linger,
+            mute_soft_errors: *mute_soft_errors,
             congestion_control: Some(*congestion_control),
             pacing: self.pacing(),
             send_buffer_bytes: fixed(*send_buffer, *send_buffer_bytes),
@@ -376,10 +381,13 @@ impl Connection {
         self.events.bits |= 1 << event as u16;
     }
 
-    /// Queues the report of a fault that may pass.
+    /// Queues the report of a fault that may pass, if the application wants to hear of such.
+    // RFC 9293 §3.9.1.8 SHLD-20
     pub(crate) fn raise_soft_error(&mut self, error: ConnectionError) {
-        self.events.soft_error = Some(error);
-        self.raise(Raise::SoftError);
+        if !self.options.mute_soft_errors {
+            self.events.soft_error = Some(error);
+            self.raise(Raise::SoftError);
+        }
     }
 
     /// Counts and records a dropped segment, with the line that decided.

@@ -171,8 +171,8 @@ impl TimeWait {
     }
 
     /// Where the numbers begin at the earliest of a connection that we open on the same ports and addresses
-    /// at `now`; `None` while it must wait. With timestamps the peer can tell the new SYN from an old one, and
-    /// we old segments from new ones; without them nobody could.
+    /// at `now`; `None` while it must wait. With timestamps the peer can tell the new SYN from an old one,
+    /// and we old segments from new ones; without them nobody could.
     // RFC 6191 §2 6191-2
     #[must_use]
     pub fn yields_to_connect(&self, now: Instant, config: &Config) -> Option<SeqNum> {

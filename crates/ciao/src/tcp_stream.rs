@@ -94,6 +94,15 @@ impl TcpStream {
         self.ask(|shard| shard.take_error(self.id))
     }
 
+    /// Whether faults of the network that may pass are kept from [`TcpStream::take_soft_error`]; at first
+    /// they are not (RFC 9293 §3.9.1.8).
+    ///
+    /// # Errors
+    /// When the stack has ended.
+    pub fn set_mute_soft_errors(&self, mute: bool) -> io::Result<()> {
+        self.change_options(|options| options.mute_soft_errors = mute)
+    }
+
     /// The last fault of the network that may pass, once: the connection goes on trying (RFC 9293 §3.9.1.8).
     ///
     /// # Errors

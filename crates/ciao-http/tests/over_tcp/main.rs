@@ -120,8 +120,8 @@ fn goaway_arrives_before_the_end_in_every_run() {
     }
 }
 
-/// Three requests in one version; every packet of both hosts with its time.
-fn packets_of(seed: u64, version: HttpVersion) -> Vec<String> {
+/// Three requests in one version: every packet of both hosts, in words with its time, and its DSCP.
+fn packets_of(seed: u64, version: HttpVersion) -> Vec<(String, u8)> {
     let (simulation, client, server) = world(seed, 20_000, Tracing::On);
     let ran = simulation.run(async {
         let shutdown = start_server(&server).await;
@@ -135,13 +135,24 @@ fn packets_of(seed: u64, version: HttpVersion) -> Vec<String> {
     });
     ran.unwrap();
     let records = simulation.drain_trace();
-    let packets = records.iter().filter_map(|record| match &record.record.event {
+    let packets = records.into_iter().filter_map(|record| match record.record.event {
         HostTraceEvent::PacketSent { packet, .. } => {
-            Some(format!("{} {} {packet:?}", record.host, record.record.at))
+            let dscp = packet.head.as_slice()[1] >> 2;
+            Some((format!("{} {} {packet:?}", record.host, record.record.at), dscp))
         }
         _ => None,
     });
     packets.collect()
+}
+
+// RFC 9293 §3.9.2 SHLD-23
+#[test]
+fn the_code_point_of_a_connection_stays_as_it_was() {
+    for version in [HttpVersion::Http10, HttpVersion::Http11, HttpVersion::Http2] {
+        for (packet, dscp) in packets_of(7, version) {
+            assert_eq!(dscp, 0, "{packet}");
+        }
+    }
 }
 
 #[test]

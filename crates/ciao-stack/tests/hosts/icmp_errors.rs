@@ -3,7 +3,7 @@
 use crate::pair::{A4, A6, B4, B6, Pair, WIRE, ip};
 use bytes::Bytes;
 use ciao_stack::{HostDropReason, HostEvent, SocketId};
-use ciao_tcp::{ConnectionError, Event, TcpState};
+use ciao_tcp::{ConnectionError, Event, SocketOptions, TcpState};
 use ciao_wire::icmpv4::Icmpv4;
 use ciao_wire::icmpv6::Icmpv6;
 use ciao_wire::{Ipv4Header, Ipv6Header, Packet, Protocol};
@@ -67,6 +67,21 @@ fn an_error_reaches_the_one_connection_that_it_quotes_and_ends_none_that_is_open
                 assert_eq!(pair.a.host.tcp_state(socket), TcpState::Established);
             }
         }
+    }
+}
+
+// RFC 9293 §3.9.1.8 SHLD-20
+#[test]
+fn who_does_not_want_to_hear_of_soft_errors_does_not() {
+    let (mut pair, sockets, in_flight) = three_connections();
+    for mute_soft_errors in [true, false] {
+        let options = SocketOptions { mute_soft_errors, ..pair.a.host.tcp_options(sockets[1]) };
+        pair.a.host.tcp_set_options(pair.now, sockets[1], options);
+        assert_eq!(pair.a.host.tcp_options(sockets[1]).mute_soft_errors, mute_soft_errors);
+        pair.a.host.handle_packet(pair.now, WIRE, error_v4("192.0.2.254", HOST, &in_flight));
+        pair.a.drain(pair.now);
+        assert_eq!(soft_errors(&pair).is_empty(), mute_soft_errors);
+        assert_eq!(pair.a.host.tcp_state(sockets[1]), TcpState::Established);
     }
 }
 

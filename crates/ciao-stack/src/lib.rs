@@ -6,7 +6,7 @@
 //! | Which numbers can be set? | [`config`] |
 //! | What is an interface, what does its link do for the host? | [`interface`] |
 //! | Which addresses and routes has the host, which source address? | `routing`, `source_selection` |
-//! | What happens to packets that arrive, and which checks does each pass? | `receive`, `ingress` |
+//! | What happens to packets that arrive, which checks does each pass? | `receive`, `carrier`, `ingress` |
 //! | How does a datagram in fragments become one again, and how is one cut? | `reassembly`, `fragmentation` |
 //! | Which segments become one for TCP, and one segment many packets? | `merge`, `segmentation` |
 //! | Whose is a segment? | `tcp::arrival`, `demux` |
@@ -31,9 +31,9 @@
 
 extern crate alloc;
 
-pub mod carrier;
+mod carrier;
 mod chunks;
-mod config;
+pub mod config;
 mod context;
 pub mod counters;
 mod demux;

@@ -444,9 +444,7 @@ impl Way {
         let payload = core::mem::take(&mut segment.payload);
         let mut packet = packet(&envelope, offload.checksums, &segment.header, payload, segment_size);
         packet.id = context.number_sent();
-        if context.trace.is_on() {
-            context.record_sent(now, self.interface, &packet, Some(self.connection));
-        }
+        context.record_sent(now, self.interface, &packet, Some(self.connection));
         (self.interface, packet)
     }
 

@@ -4,22 +4,20 @@ use crate::{Finding, Tree};
 
 /// The file that must spell them.
 const ITSELF: &str = "crates/ciao-tidy/src/rules/words.rs";
-/// Where the files of one user lie, in small letters.
-const MACHINE: [&str; 3] = ["/home/", "/root/", "/users/"];
+/// The folders in which the files of one user lie, in small letters.
+const HOMES: [&str; 3] = ["home", "root", "users"];
 
 /// Places that only make sense on the machine where they were written.
 #[must_use]
 pub fn machine_paths(tree: &Tree) -> Vec<Finding> {
-    search(tree, &MACHINE, "make it relative, or leave it out: it exists on one machine")
-}
-
-fn search(tree: &Tree, words: &[&str], advice: &str) -> Vec<Finding> {
+    let paths = HOMES.map(|home| format!("/{home}/"));
     let mut findings = Vec::new();
     for file in tree.files().filter(|file| file.path != ITSELF) {
         for (number, line) in file.lines() {
             let small = line.to_lowercase();
-            for word in words.iter().filter(|word| begins_a_word(&small, word)) {
-                findings.push(Finding::new(&file.path, number, format!("`{word}`: {advice}")));
+            for path in paths.iter().filter(|path| begins_a_word(&small, path)) {
+                let text = format!("`{path}`: make it relative, or leave it out: it exists on one machine");
+                findings.push(Finding::new(&file.path, number, text));
             }
         }
     }

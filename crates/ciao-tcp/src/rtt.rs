@@ -77,8 +77,9 @@ impl RttEstimator {
         }
     }
 
-    /// Takes a round trip measured at `now` in; it ends the back-off.
-    // RFC 6298 §2.2-2.3 6298-2b
+    /// Takes a round trip measured at `now` in. That alone ends the back-off: an acknowledgment of what was
+    /// sent twice does not say how long the path takes (Karn's rule; Linux too).
+    // RFC 6298 §2.2-2.3, §5.7 6298-2b, 6298-5e
     // RFC 9293 §3.8.1 MUST-18
     #[expect(clippy::cast_possible_truncation, reason = "means of 32-bit numbers, and a clock that wraps")]
     pub fn sample(&mut self, now: Instant, rtt: Duration) {
@@ -102,7 +103,7 @@ impl RttEstimator {
             (self.min_rtt, self.span_began) = ([u32::MAX, before], tick);
         }
         self.min_rtt[0] = self.min_rtt[0].min(steps.max(1));
-        self.reset_back_off();
+        self.back_off = 0;
     }
 
     /// SRTT, the smoothed round trip.
@@ -165,22 +166,11 @@ impl RttEstimator {
         self.back_off = self.back_off.saturating_add(1);
     }
 
-    /// New data is acknowledged: RTO is as measured again.
-    pub fn reset_back_off(&mut self) {
-        self.back_off = 0;
-    }
-
-    /// How often RTO has doubled since the last acknowledgment of new data.
-    #[must_use]
-    pub fn back_off_count(&self) -> u8 {
-        self.back_off
-    }
-
     /// The handshake is complete and took more than one SYN: what follows has at least 3 s, until a sample
     /// says more.
     // RFC 6298 §5.7 6298-5c
     pub fn syn_was_retransmitted(&mut self) {
-        self.reset_back_off();
+        self.back_off = 0;
         if self.phase == Phase::NoSample {
             self.phase = Phase::SynTimedOut;
         }
@@ -227,8 +217,8 @@ mod tests {
             rtt.back_off();
         }
         assert_eq!(rtt.rto(&config), config.rto_max);
-        rtt.reset_back_off();
-        assert_eq!((rtt.rto(&config), rtt.back_off_count()), (Duration::from_secs(1), 0));
+        rtt.sample(NOW, Duration::from_secs(1));
+        assert_eq!((rtt.rto(&config), rtt.back_offs()), (Duration::from_secs(3), 0));
     }
 
     // RFC 6298 §5.7 6298-5c

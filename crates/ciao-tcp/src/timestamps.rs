@@ -10,6 +10,9 @@ use core::time::Duration;
 /// How long TS.Recent protects (RFC 7323 §5.5): half the circle of a 1 ms clock.
 pub(crate) const RECENT_LIFETIME: Duration = Duration::from_secs(24 * 24 * 3600);
 
+/// How long a tick of the timestamp clock is.
+pub(crate) const TICK: Duration = Duration::from_millis(1);
+
 /// The timestamp clock: one tick a millisecond, from an offset that differs for each connection.
 ///
 /// With ticks of 1 ms it recycles its sign bit in 24.8 days, far above any segment's lifetime, and ticks more

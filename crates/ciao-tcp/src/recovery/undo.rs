@@ -89,7 +89,6 @@ impl Connection {
         episode.frto = None;
         episode.retransmit_at_once = false;
         self.congestion.on_undo();
-        self.rtt.reset_back_off();
         self.owed.timeouts = 0;
         self.trace.record(|| TraceEvent::Undone(cause));
         if self.recovery.phase != Phase::Open {

@@ -10,6 +10,7 @@ use crate::segment_arrives::closed::Reset;
 use crate::sent::{Fate, SentRecord};
 use crate::state::{Cause, TcpState};
 use crate::timers::Timer;
+use crate::timestamps::{TICK, clock, is_older};
 use crate::trace::TraceEvent;
 use crate::variables::Fin;
 use ciao_wire::{Instant, SeqNum};
@@ -72,6 +73,9 @@ impl Connection {
         }
         if let Some(report) = &report {
             rtt = rtt.or_else(|| self.sample_selective_round_trip(now, report));
+            if rtt.is_none() {
+                self.sample_echoed_round_trip(now, report);
+            }
             self.recover(now, segment, report);
         }
         if self.ecn.is_agreed() {
@@ -97,10 +101,12 @@ impl Connection {
         if self.fin == Fin::Sent && ack == self.snd.nxt {
             self.fin = Fin::Acknowledged;
         }
-        // RFC 6298 §3 6298-3a, RFC 8961 §4 8961-3: Karn's rule, no sample from what was sent twice
-        let mut sent_at = None;
+        // RFC 6298 §3 6298-3a, RFC 8961 §4 8961-3: Karn's rule, no sample from what was sent twice, nor from
+        // what may have waited behind that for this acknowledgment
+        let (mut sent_at, mut sent_twice) = (None, false);
         let mut note = |record: &SentRecord| {
-            if !record.was_retransmitted() && record.fate == Fate::InFlight {
+            sent_twice |= record.was_retransmitted();
+            if record.fate != Fate::Sacked {
                 sent_at = Some(record.sent_at);
             }
         };
@@ -118,7 +124,7 @@ impl Connection {
         // Options take 40 bytes at most.
         self.full_size_acked |= ack.since(self.snd.una) + 40 >= u32::from(self.snd.mss);
         self.snd.una = ack;
-        let rtt = sent_at.map(|sent_at| now.since(sent_at));
+        let rtt = sent_at.filter(|_| !sent_twice).map(|sent_at| now.since(sent_at));
         if let Some(rtt) = rtt {
             self.sample_round_trip(now, rtt);
         }
@@ -131,6 +137,17 @@ impl Connection {
         let rtt = report.newest_sacked_round_trip()?;
         self.sample_round_trip(now, rtt);
         Some(rtt)
+    }
+
+    /// Of what was sent twice, the timestamp echoed tells which one arrived. In whole milliseconds it says
+    /// nothing of the shortest round trip.
+    // RFC 7323 §4.1 7323-4b
+    fn sample_echoed_round_trip(&mut self, now: Instant, report: &AckReport) {
+        let ticks = clock(now, self.timestamps.offset);
+        if let Some(echo) = report.echo.filter(|echo| report.advanced && !is_older(ticks, *echo)) {
+            let rtt = Duration::from_millis(ticks.wrapping_sub(echo).into());
+            self.sample_round_trip(now, rtt.max(self.rtt.min_rtt().unwrap_or(TICK)));
+        }
     }
 
     // RFC 6298 §3 6298-3b: each acknowledgment of a range sent once gives a sample. RFC 7323 §4.1 7323-4b:
@@ -149,7 +166,6 @@ impl Connection {
     /// The peer has taken something new: the timers begin again.
     // RFC 6298 §5 (5.2, 5.3); RFC 6582 §4 6582-3: by a partial acknowledgment too, "slow but steady"
     fn progress(&mut self, now: Instant) {
-        self.rtt.reset_back_off();
         self.owed.timeouts = 0;
         if self.sent.outstanding() == 0 {
             self.timers.clear(Timer::Retransmit);

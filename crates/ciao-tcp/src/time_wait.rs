@@ -69,7 +69,8 @@ pub enum TimeWaitAnswer {
     Acknowledge(SegmentOut),
     /// Nothing.
     Dropped(DropReason),
-    /// A newer SYN: a new connection may begin on these ports, as if the SYN had met a listener.
+    /// A newer SYN: a new connection may begin on these ports, as if the SYN had met a listener. When nobody
+    /// listens it gets a [`TimeWait::challenge`].
     NewSyn {
         /// Our initial number must be at least this one.
         least_iss: SeqNum,
@@ -182,6 +183,15 @@ impl TimeWait {
             .then(|| self.least_iss())
     }
 
+    /// The answer to a newer SYN to a port where nobody listens any more: as to any SYN that the state cannot
+    /// take, and not a RST as of a closed port, which might end a connection of the peer. Linux does the
+    /// same.
+    // RFC 9293 §3.10.7.4, fourth; RFC 5961 §4.2
+    #[must_use]
+    pub fn challenge(&self, now: Instant, offset: u32, syn: &Segment) -> SegmentOut {
+        self.acknowledgment(now, offset, syn)
+    }
+
     /// The last acknowledgment again. Its ports are those of `segment`, exchanged: a record in many copies
     /// does not keep what its table knows already.
     fn acknowledgment(&self, now: Instant, offset: u32, segment: &Segment) -> SegmentOut {
@@ -232,8 +242,11 @@ impl Connection {
                 self.dropped(DropReason::Duplicate)
             }
             TimeWaitAnswer::Dropped(reason) => self.dropped(reason),
-            // The host looks for this before it hands a SYN to a connection.
-            TimeWaitAnswer::NewSyn { .. } => self.dropped(DropReason::TimeWait),
+            // The host has looked for a listener before it hands a SYN to a connection.
+            TimeWaitAnswer::NewSyn { .. } => {
+                self.owed.acknowledge_now();
+                self.dropped(DropReason::UnexpectedSyn)
+            }
         }
     }
 }

@@ -8,7 +8,6 @@ use crate::error::HostDropReason;
 use crate::icmp::Reported;
 use crate::ids::ConnectionId;
 use crate::path_mtus;
-use crate::ports::Version;
 use crate::request::{IpOptions, Overflow};
 use crate::tcp::half_opens::{HalfOpenEntry, Link};
 use crate::tcp::listeners::Listener;
@@ -97,6 +96,7 @@ impl Tcp {
             && let Some(mut wait) = socket.connection.time_wait()
             && let answer = wait.handle_segment(now, &context.config.tcp, 0, &arrival.segment)
             && let TimeWaitAnswer::NewSyn { least_iss } = answer
+            && self.listeners.of(&arrival.endpoints).is_some()
         {
             return self.for_listener(context, now, arrival, Some((Holder::Connection(index), least_iss)));
         }
@@ -230,6 +230,13 @@ impl Tcp {
                 record_drop(context, now, id, reason);
                 Err(HostDropReason::TimeWait)
             }
+            TimeWaitAnswer::NewSyn { .. } if self.listeners.of(&arrival.endpoints).is_none() => {
+                let challenge = wait.challenge(now, offset, &arrival.segment);
+                id.into_iter().for_each(|id| context.trace.attribute(id));
+                record_drop(context, now, id, DropReason::UnexpectedSyn);
+                reply(context, now, arrival, challenge, (id, IpOptions::default()));
+                Err(HostDropReason::TimeWait)
+            }
             TimeWaitAnswer::NewSyn { least_iss } => {
                 self.for_listener(context, now, arrival, Some((Holder::TimeWait(index), least_iss)))
             }
@@ -246,13 +253,7 @@ impl Tcp {
         arrival: &mut Arrival,
         predecessor: Option<Predecessor>,
     ) -> Result<(), HostDropReason> {
-        let endpoints = arrival.endpoints;
-        let version = Version::of(endpoints.remote_address());
-        let found = self.listeners.bindings.find(endpoints.local_port, version, endpoints.local);
-        let Some(index) = found else {
-            if predecessor.is_some() {
-                return Err(HostDropReason::TimeWait);
-            }
+        let Some(index) = self.listeners.of(&arrival.endpoints) else {
             let ip = IpOptions::default();
             return Err(reset_answer(context, now, arrival, ip, HostDropReason::NoConnection));
         };

@@ -4,9 +4,10 @@
 //! the accept queue is here. What a half-open connection answers is decided in `ciao_tcp::listener`.
 
 use crate::context::Context;
+use crate::demux::Endpoints;
 use crate::error::ListenError;
 use crate::ids::ListenerId;
-use crate::ports::{self, Binding, Bindings};
+use crate::ports::{self, Binding, Bindings, Version};
 use crate::request::{IpOptions, ListenRequest, Overflow, SynCookies};
 use crate::tcp::binding::Bound;
 use crate::wheel::TimerHandle;
@@ -120,6 +121,12 @@ impl Listeners {
 
     pub(crate) fn binding(&self, id: ListenerId) -> Binding {
         self.at(id.index).binding
+    }
+
+    /// The listener at the local end of a segment.
+    pub(crate) fn of(&self, endpoints: &Endpoints) -> Option<u32> {
+        let version = Version::of(endpoints.remote_address());
+        self.bindings.find(endpoints.local_port, version, endpoints.local)
     }
 
     pub(crate) fn at(&self, index: u32) -> &Listener {

@@ -75,16 +75,16 @@ pub fn fact(stage: &mut Stage, sockets: &Sockets, name: &str) -> Result<Fact, St
         }
         _ => {}
     }
-    let stats = stage.host.tcp_stats(id);
+    let info = stage.host.tcp_info(stage.now, id);
     if let Some(name) = name.strip_prefix("tcpi_") {
-        let value = stage.host.tcp_info(stage.now, id).value(name);
+        let value = info.value(name);
         return value.map(|value| Fact::Number(value as f64)).ok_or(format!("Linux has no `tcpi_{name}`"));
     }
     let number = match name {
-        "ciao_cwnd_bytes" => stats.cwnd_bytes.into(),
-        "ciao_ssthresh_bytes" => stats.ssthresh_bytes.into(),
-        "ciao_flight_bytes" => stats.flight_bytes.into(),
-        "ciao_send_window_bytes" => stats.send_window_bytes.into(),
+        "ciao_cwnd_bytes" => info.cwnd_bytes.into(),
+        "ciao_ssthresh_bytes" => info.ssthresh_bytes.into(),
+        "ciao_flight_bytes" => info.flight_bytes.into(),
+        "ciao_send_window_bytes" => info.snd_wnd.into(),
         "ciao_urgent_bytes" => stage.host.tcp_urgent_len(id).into(),
         "ciao_readable_bytes" => readable_bytes(stage, id) as f64,
         _ => return Err(format!("`{name}` is no name that is known here")),

@@ -151,11 +151,10 @@ fn the_course_of_a_bbr_connection() {
     let mut course = String::from("     s  cwnd  flight   Mbit/s  srtt ms\n");
     for _ in 0..80 {
         let goodput: f64 = path.goodput(Duration::from_millis(100)).iter().sum();
-        let stats = path.sim.call(path.hosts[0], |host, _| host.tcp_stats(path.senders[0]));
+        let info = path.sim.call(path.hosts[0], |host, now| host.tcp_info(now, path.senders[0]));
         let seconds = path.sim.now().since(Instant::ZERO).as_secs_f64();
-        let mss = u32::from(stats.effective_mss_bytes);
-        let srtt = stats.srtt.unwrap_or_default().as_micros() as f64 / 1000.0;
-        let (cwnd, flight) = (stats.cwnd_bytes / mss, stats.flight_bytes.div_ceil(mss));
+        let srtt = info.rtt.as_micros() as f64 / 1000.0;
+        let (cwnd, flight) = (info.snd_cwnd, info.flight_bytes.div_ceil(info.snd_mss));
         writeln!(course, "{seconds:>6.1} {cwnd:>5} {flight:>7} {goodput:>8.1} {srtt:>8.1}")
             .expect("a string takes all");
     }

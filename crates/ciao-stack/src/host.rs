@@ -19,7 +19,7 @@ use crate::udp::Udp;
 use bytes::Bytes;
 use ciao_tcp::config::SocketOptions;
 use ciao_tcp::error::{ReceiveError, SendError};
-use ciao_tcp::{ConnectionError, IcmpErrorKind, Stats, TcpInfo, TcpState, Wait};
+use ciao_tcp::{ConnectionError, IcmpErrorKind, TcpInfo, TcpState, Wait};
 use ciao_wire::{Instant, Packet};
 use core::net::SocketAddr;
 
@@ -447,15 +447,6 @@ impl Host {
         self.tcp.connection(id).why()
     }
 
-    /// The numbers that the connection keeps of itself (STATUS, RFC 9293 §3.10.6).
-    ///
-    /// # Panics
-    /// When the socket was given back.
-    #[must_use]
-    pub fn tcp_stats(&self, id: SocketId) -> Stats {
-        self.tcp.connection(id).stats()
-    }
-
     /// Whether RECEIVE would give as many bytes as the application waits for, or the end of them.
     ///
     /// # Panics
@@ -474,7 +465,8 @@ impl Host {
         self.tcp.connection(id).is_writable()
     }
 
-    /// What is to know of a connection, as `ss -ti` shows it of one of the kernel's.
+    /// What is to know of a connection, as `ss -ti` shows it of one of the kernel's (STATUS, RFC 9293
+    /// §3.10.6).
     ///
     /// # Panics
     /// When the socket was given back.

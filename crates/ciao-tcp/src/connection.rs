@@ -27,7 +27,6 @@ use crate::seldom::Seldom;
 use crate::send_buffer::SendBuffer;
 use crate::sent::Sent;
 use crate::state::{Cause, TcpState, next_state};
-use crate::stats::Stats;
 use crate::time_wait::TimeWait;
 use crate::timers::{Timer, Timers, Wakeup};
 use crate::trace::{Trace, TraceEvent, Tracing};
@@ -253,30 +252,6 @@ impl Connection {
             pacing: self.pacing(),
             send_buffer_bytes: fixed(*send_buffer, *send_buffer_bytes),
             receive_buffer_bytes: fixed(*receive_buffer, *receive_buffer_bytes),
-        }
-    }
-
-    /// STATUS (RFC 9293 §3.10.6).
-    #[must_use]
-    pub fn stats(&self) -> Stats {
-        let rare = self.counters.rare.as_deref().cloned().unwrap_or_default();
-        Stats {
-            state: self.state,
-            bytes_sent: self.counters.bytes_sent,
-            bytes_received: self.counters.bytes_received,
-            segments_sent: self.counters.segments_sent,
-            segments_received: self.counters.segments_received,
-            segments_dropped: rare.segments_dropped,
-            retransmissions: rare.retransmissions,
-            srtt: self.rtt.srtt(),
-            rttvar: self.rtt.rttvar(),
-            rto: self.rtt.rto(&self.config),
-            cwnd_bytes: self.congestion_window(),
-            ssthresh_bytes: self.congestion.slow_start_threshold_bytes(),
-            send_window_bytes: self.snd.wnd,
-            receive_window_bytes: self.rcv.wnd(),
-            flight_bytes: self.sent.in_flight(),
-            effective_mss_bytes: self.effective_mss(),
         }
     }
 

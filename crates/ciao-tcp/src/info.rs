@@ -2,8 +2,8 @@
 //! which `ss -ti` shows of a kernel socket (STATUS, RFC 9293 §3.10.6).
 //!
 //! What Linux counts in segments is counted in segments here, bytes that the window holds divided by the
-//! segment size. What is counted is in `counters`; where each number comes from is in `info/gather.rs`, how
-//! they are printed in `info/display.rs`.
+//! segment size; the same in bytes stands at the end. What is counted is in `counters`; where each number
+//! comes from is in `info/gather.rs`, how they are printed in `info/display.rs`.
 
 mod display;
 mod gather;
@@ -168,14 +168,23 @@ pub struct TcpInfo {
     pub snd_wnd: u32,
     /// RCV.WND in bytes.
     pub rcv_wnd: u32,
+    /// Congestion window in bytes; while a loss is repaired, what the repair admits. Linux does not tell this
+    /// and what follows.
+    pub cwnd_bytes: u32,
+    /// Slow start threshold in bytes; `u32::MAX` before the first loss.
+    pub ssthresh_bytes: u32,
+    /// Bytes in flight.
+    pub flight_bytes: u32,
+    /// Segments received that were dropped, in whole or their data.
+    pub segs_dropped: u32,
 }
 
 impl TcpInfo {
     /// What Linux shows for a slow start threshold that was never set.
     pub const INFINITE_SSTHRESH: u32 = 0x7fff_ffff;
 
-    /// Every number under Linux' name without `tcpi_`, in Linux' unit: microseconds, but milliseconds for
-    /// `last_…`.
+    /// Every number that Linux tells, under Linux' name without `tcpi_`, in Linux' unit: microseconds, but
+    /// milliseconds for `last_…`.
     #[must_use]
     pub fn values(&self) -> [(&'static str, u64); 55] {
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);

@@ -1,5 +1,5 @@
 //! The calls of the application: OPEN, SEND, RECEIVE, CLOSE, ABORT (RFC 9293 §3.10.1–5). STATUS is
-//! `Connection::stats`.
+//! `Connection::info`.
 
 use crate::buffer_growth::{MemoryLevel, RightSizing, largest_receive_buffer};
 use crate::config::{Config, SocketOptions};

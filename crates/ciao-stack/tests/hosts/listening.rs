@@ -121,13 +121,13 @@ fn listening_and_closing_a_listener_leave_connections_as_they_are() {
     let mut pair = Pair::new();
     let listener = pair.listen(B4, 80);
     let (client, server) = pair.connected_to(listener);
-    let before = pair.b.host.tcp_stats(server);
+    let before = pair.b.host.tcp_info(pair.now, server);
     assert_eq!(pair.b.host.tcp_listen(ListenRequest::at(at(B4, 80))), Err(ListenError::AddressInUse));
     pair.b.host.tcp_close_listener(pair.now, listener);
     pair.flow();
     let again = pair.listen(B4, 80);
     pair.flow();
-    assert_eq!(pair.b.host.tcp_stats(server), before);
+    assert_eq!(pair.b.host.tcp_info(pair.now, server), before);
     pair.a.host.tcp_send(pair.now, client, b"still here").expect("there is room");
     pair.flow();
     assert_eq!(crate::pair::read_all(&mut pair.b.host, pair.now, server).0, b"still here");

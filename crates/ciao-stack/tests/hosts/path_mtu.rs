@@ -149,7 +149,9 @@ impl Narrow {
                 return;
             }
             self.flow();
-            if left.is_empty() || self.pair.a.host.tcp_stats(client).flight_bytes == 0 || received.is_empty()
+            if left.is_empty()
+                || self.pair.a.host.tcp_info(self.pair.now, client).flight_bytes == 0
+                || received.is_empty()
             {
                 self.wait();
             }
@@ -189,7 +191,7 @@ fn a_router_that_speaks_is_heard_at_once_and_later_connections_begin_with_what_i
         let refused = path.refused;
         assert!((1..=20).contains(&refused), "{refused} packets were too long");
         let once: u32 = sizes.iter().map(|(mss, _)| 14_480_u32.div_ceil(u32::from(*mss) - 12)).sum();
-        let retransmissions = path.pair.a.host.tcp_stats(ends.0).retransmissions;
+        let retransmissions = path.pair.a.host.tcp_info(path.pair.now, ends.0).total_retrans;
         assert!(retransmissions <= once, "{retransmissions} segments were sent again");
         let ends = path.connected(remote);
         path.transfer(ends, 100_000);
@@ -265,7 +267,7 @@ fn ten_messages_are_answered_with_one_retransmission_and_the_window_stays() {
     path.pair.a.host.tcp_send(path.pair.now, client, &[1; 20_000]).expect("there is room");
     let in_flight = path.pair.a.drain(path.pair.now);
     assert_eq!(in_flight.len(), 10);
-    let before = path.pair.a.host.tcp_stats(client).cwnd_bytes;
+    let before = path.pair.a.host.tcp_info(path.pair.now, client).cwnd_bytes;
     path.pair.a.host.handle_packets(
         path.pair.now,
         WIRE,
@@ -275,7 +277,7 @@ fn ten_messages_are_answered_with_one_retransmission_and_the_window_stays() {
     let bytes: usize = again.iter().map(|packet| packet.len() - 52).sum();
     assert!(again.iter().all(|packet| packet.len() <= 1300));
     assert!((14_480 - 1_248..=14_480).contains(&bytes), "{bytes} bytes were sent again");
-    let after = path.pair.a.host.tcp_stats(client).cwnd_bytes;
+    let after = path.pair.a.host.tcp_info(path.pair.now, client).cwnd_bytes;
     assert!(after <= before && after >= before / 2, "{before} became {after}");
     assert_eq!(path.segment_sizes(), [(1260, SizeCause::PacketTooBig)]);
 }

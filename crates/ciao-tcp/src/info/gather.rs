@@ -35,12 +35,7 @@ impl Connection {
             retransmits: self.owed.timeouts,
             probes: self.owed.probes.max(self.owed.keep_alive_probes),
             backoff: self.rtt.back_offs(),
-            options: InfoOptions {
-                timestamps: self.timestamps.agreed,
-                sack: self.sack,
-                wscale: self.scaling,
-                ecn: self.ecn.is_agreed(),
-            },
+            options: self.agreed_options(),
             snd_wscale: self.snd.wind_shift,
             rcv_wscale: self.rcv.wind_shift,
             delivery_rate_app_limited: latest_rate.is_some_and(|(_, limited)| limited == Limit::Other),
@@ -96,6 +91,19 @@ impl Connection {
             rcv_ooopack: rare.out_of_order_segments,
             snd_wnd: self.snd.wnd,
             rcv_wnd: self.rcv.wnd(),
+            cwnd_bytes: self.congestion_window(),
+            ssthresh_bytes: self.congestion.slow_start_threshold_bytes(),
+            flight_bytes: self.sent.in_flight(),
+            segs_dropped: rare.segments_dropped,
+        }
+    }
+
+    fn agreed_options(&self) -> InfoOptions {
+        InfoOptions {
+            timestamps: self.timestamps.agreed,
+            sack: self.sack,
+            wscale: self.scaling,
+            ecn: self.ecn.is_agreed(),
         }
     }
 

@@ -289,11 +289,10 @@ impl Run {
         assert!(info.bytes_acked <= info.bytes_sent && info.bytes_retrans <= info.bytes_sent, "{info:?}");
         assert!(info.rwnd_limited + info.sndbuf_limited <= info.busy_time, "{info:?}");
         assert!(info.to_string().ends_with(&format!("rcv_wnd:{}", info.rcv_wnd)));
-        let stats = self.connection.stats();
-        let open = !matches!(stats.state, TcpState::Closed | TcpState::TimeWait);
+        let open = !matches!(info.state, TcpState::Closed | TcpState::TimeWait);
         // RFC 6298 §5 6298-5d: whatever is outstanding has a timer
-        if open && stats.flight_bytes > 0 {
-            assert!(self.connection.poll_timeout().is_some(), "{stats:?}");
+        if open && info.flight_bytes > 0 {
+            assert!(self.connection.poll_timeout().is_some(), "{info:?}");
         }
         while let Some(event) = self.connection.poll_event() {
             assert!(!self.closed_seen, "{event:?} after the connection was closed");

@@ -222,6 +222,23 @@ impl Host {
         self.tcp.listener_local(&self.context, id)
     }
 
+    /// Changes what the packets of connections say to the network whose handshake is completed from now on.
+    ///
+    /// # Panics
+    /// When the listener was closed.
+    pub fn tcp_set_listener_ip_options(&mut self, id: ListenerId, ip: IpOptions) {
+        self.tcp.set_listener_ip_options(id, ip);
+    }
+
+    /// What the packets of the listener's connections say to the network at first.
+    ///
+    /// # Panics
+    /// When the listener was closed.
+    #[must_use]
+    pub fn tcp_listener_ip_options(&self, id: ListenerId) -> IpOptions {
+        self.tcp.listener_ip_options(id)
+    }
+
     /// Takes the next established connection.
     ///
     /// # Panics

@@ -37,6 +37,7 @@
 //! | A connection, and its two directions apart | [`tcp_stream`], [`halves`] |
 //! | A listener; a socket that is told things first | [`tcp_listener`], [`tcp_socket`] |
 //! | Datagrams | [`udp_socket`] |
+//! | Which options does a socket have? | `options` |
 //! | What does one attempt to read or write answer? | `tcp_io` |
 //! | Which `io::Error` is it? | [`error`] |
 //! | What happens under the lock, and what follows every call? | `shard` |
@@ -55,6 +56,7 @@ pub mod driver;
 pub mod error;
 pub mod halves;
 pub mod link;
+mod options;
 mod shard;
 pub mod simulated;
 pub mod stack;

@@ -199,7 +199,7 @@ impl Stack {
             shard.listeners.push(id);
             io::Result::Ok(id)
         })?;
-        Ok(TcpListener::new(Arc::clone(&self.shared), id, request.ip.hop_limit))
+        Ok(TcpListener::new(Arc::clone(&self.shared), id))
     }
 
     /// The time of this stack: since its start, or since the start of the simulation.

@@ -4,6 +4,7 @@
 //! what happens to those for whom there is no room is in `ciao_stack`.
 
 use crate::current::current_stack;
+use crate::options::{PacketOptions, packet_options, with_hop_limit};
 use crate::shard::{Shard, Shared};
 use crate::tcp_stream::TcpStream;
 use crate::waiting::Place;
@@ -12,7 +13,6 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
 use tokio::net::ToSocketAddrs;
 
@@ -21,14 +21,12 @@ pub struct TcpListener {
     shared: Arc<Shared>,
     id: ListenerId,
     local: SocketAddr,
-    /// TTL of connections that are accepted from now on; 0 is the host's.
-    ttl: AtomicU8,
 }
 
 impl TcpListener {
-    pub(crate) fn new(shared: Arc<Shared>, id: ListenerId, hop_limit: Option<u8>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, id: ListenerId) -> Self {
         let local = shared.lock().host.tcp_listener_local(id);
-        Self { shared, id, local, ttl: AtomicU8::new(hop_limit.unwrap_or(0)) }
+        Self { shared, id, local }
     }
 
     /// Listens on the stack that was entered last ([`crate::Stack::enter`]).
@@ -60,11 +58,6 @@ impl TcpListener {
             return Poll::Ready(Err(ended));
         }
         let Some(id) = shard.host.tcp_accept(self.id) else { return Poll::Pending };
-        let hop_limit = self.own_ttl();
-        if hop_limit.is_some() {
-            let ip = shard.host.tcp_ip_options(id);
-            shard.host.tcp_set_ip_options(id, IpOptions { hop_limit, ..ip });
-        }
         let peer = shard.host.tcp_remote(id);
         Poll::Ready(Ok((TcpStream::new(Arc::clone(&self.shared), id), peer)))
     }
@@ -77,25 +70,29 @@ impl TcpListener {
         Ok(self.local)
     }
 
-    /// TTL, or hop limit, of the packets of accepted connections.
-    ///
-    /// # Errors
-    /// None; the signature is tokio's.
-    pub fn ttl(&self) -> io::Result<u32> {
-        Ok(u32::from(self.own_ttl().unwrap_or_else(|| self.shared.lock().host.config().hop_limit)))
+    fn ask<T>(&self, question: impl FnOnce(&mut Shard) -> T) -> io::Result<T> {
+        let mut shard = self.shared.lock();
+        shard.check_accepts_new()?;
+        Ok(question(&mut shard))
+    }
+}
+
+packet_options!(TcpListener);
+
+/// Those of connections whose handshake is completed from now on, and of the SYN-ACKs before.
+impl PacketOptions for TcpListener {
+    fn packet_options(&self) -> io::Result<IpOptions> {
+        self.ask(|shard| {
+            with_hop_limit(shard.host.tcp_listener_ip_options(self.id), shard.host.config().hop_limit)
+        })
     }
 
-    fn own_ttl(&self) -> Option<u8> {
-        Some(self.ttl.load(Ordering::Relaxed)).filter(|ttl| *ttl > 0)
-    }
-
-    /// Sets the TTL, or hop limit, of connections accepted from now on: 1 to 255.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] outside that range.
-    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        self.ttl.store(crate::tcp_socket::hop_limit(ttl)?, Ordering::Relaxed);
-        Ok(())
+    fn change_packet_options(&self, change: impl FnOnce(&mut IpOptions)) -> io::Result<()> {
+        self.ask(|shard| {
+            let mut ip = shard.host.tcp_listener_ip_options(self.id);
+            change(&mut ip);
+            shard.host.tcp_set_listener_ip_options(self.id, ip);
+        })
     }
 }
 

@@ -4,11 +4,12 @@
 
 use crate::current::current_stack;
 use crate::error::bind_error;
+use crate::options::{PacketOptions, packet_options, tcp_options, with_hop_limit};
 use crate::stack::Stack;
 use crate::tcp_listener::TcpListener;
 use crate::tcp_stream::TcpStream;
 use ciao_stack::{BoundId, ConnectRequest, IpOptions, ListenRequest, Reuse};
-use ciao_tcp::config::{KeepAlive, SocketOptions};
+use ciao_tcp::config::SocketOptions;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
@@ -39,19 +40,6 @@ struct Settings {
     reuseaddr: bool,
     bound: Option<BoundId>,
     fast_open: usize,
-}
-
-/// A TTL that can be put into a packet.
-pub(crate) fn hop_limit(ttl: u32) -> io::Result<u8> {
-    let limit = u8::try_from(ttl).ok().filter(|limit| *limit > 0);
-    limit.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a TTL is between 1 and 255"))
-}
-
-/// The DiffServ code point of a type of service byte, whose lower two bits are ECN's.
-pub(crate) fn dscp(tos: u32) -> io::Result<u8> {
-    let tos = u8::try_from(tos)
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "a type of service is at most 255"))?;
-    Ok(tos >> 2)
 }
 
 impl Stack {
@@ -192,10 +180,12 @@ impl TcpSocket {
         Ok(None)
     }
 
-    /// All options.
-    #[must_use]
-    pub fn options(&self) -> SocketOptions {
-        self.settings().options
+    /// All options of TCP.
+    ///
+    /// # Errors
+    /// None; the signature is that of [`TcpStream::options`].
+    pub fn options(&self) -> io::Result<SocketOptions> {
+        Ok(self.settings().options)
     }
 
     /// Lets a listener take data in SYNs from clients that have a cookie of ours (RFC 7413), for at most
@@ -209,25 +199,18 @@ impl TcpSocket {
         self.change(|settings| settings.fast_open = pending);
     }
 
-    /// Changes options.
-    pub fn change_options(&self, change: impl FnOnce(&mut SocketOptions)) {
+    /// Changes options of TCP.
+    ///
+    /// # Errors
+    /// None; the signature is that of [`TcpStream::change_options`].
+    pub fn change_options(&self, change: impl FnOnce(&mut SocketOptions)) -> io::Result<()> {
         self.change(|settings| change(&mut settings.options));
+        Ok(())
     }
 }
 
-/// Options in tokio's names. None of them fails unless it says so.
+/// Options that a socket has before it connects or listens; the others: `options`. None of them fails.
 impl TcpSocket {
-    /// Asks an idle peer from time to time whether it is still there, at the default times.
-    pub fn set_keepalive(&self, keepalive: bool) -> io::Result<()> {
-        self.change_options(|options| options.keep_alive = keepalive.then(KeepAlive::default));
-        Ok(())
-    }
-
-    /// An idle peer is asked whether it is still there.
-    pub fn keepalive(&self) -> io::Result<bool> {
-        Ok(self.settings().options.keep_alive.is_some())
-    }
-
     /// Lets [`Self::bind`] take a port that has connections, those in TIME-WAIT among them, or that other
     /// sockets share and do not listen to: on, unless switched off. It counts for a later `bind` alone.
     pub fn set_reuseaddr(&self, reuseaddr: bool) -> io::Result<()> {
@@ -242,8 +225,7 @@ impl TcpSocket {
 
     /// Most bytes that wait to be sent or acknowledged. Exact: Linux doubles it.
     pub fn set_send_buffer_size(&self, size: u32) -> io::Result<()> {
-        self.change_options(|options| options.send_buffer_bytes = Some(size));
-        Ok(())
+        self.change_options(|options| options.send_buffer_bytes = Some(size))
     }
 
     /// Most bytes that wait to be sent or acknowledged.
@@ -254,8 +236,7 @@ impl TcpSocket {
 
     /// Most bytes that wait to be read; it decides the window scale. Exact: Linux doubles it.
     pub fn set_recv_buffer_size(&self, size: u32) -> io::Result<()> {
-        self.change_options(|options| options.receive_buffer_bytes = Some(size));
-        Ok(())
+        self.change_options(|options| options.receive_buffer_bytes = Some(size))
     }
 
     /// Most bytes that wait to be read.
@@ -267,8 +248,7 @@ impl TcpSocket {
     /// `Some(ZERO)`: RST when the connection is dropped. Else FIN in the background, whatever the duration.
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
         self.change(|settings| settings.linger = linger);
-        self.change_options(|options| options.zero_linger = linger == Some(Duration::ZERO));
-        Ok(())
+        self.change_options(|options| options.zero_linger = linger == Some(Duration::ZERO))
     }
 
     /// RST when the connection is dropped, without TIME-WAIT.
@@ -280,74 +260,19 @@ impl TcpSocket {
     pub fn linger(&self) -> io::Result<Option<Duration>> {
         Ok(self.settings().linger)
     }
+}
 
-    /// Turns Nagle's algorithm off or on.
-    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.change_options(|options| options.nodelay = nodelay);
-        Ok(())
+tcp_options!(TcpSocket);
+packet_options!(TcpSocket);
+
+impl PacketOptions for TcpSocket {
+    fn packet_options(&self) -> io::Result<IpOptions> {
+        let of_host = self.stack.shared().lock().host.config().hop_limit;
+        Ok(with_hop_limit(self.settings().ip, of_host))
     }
 
-    /// Nagle's algorithm is off.
-    pub fn nodelay(&self) -> io::Result<bool> {
-        Ok(self.settings().options.nodelay)
-    }
-
-    /// Holds small segments back; see [`TcpStream::set_cork`].
-    pub fn set_cork(&self, cork: bool) -> io::Result<()> {
-        self.change_options(|options| options.cork = cork);
-        Ok(())
-    }
-
-    /// Small segments are held back.
-    pub fn cork(&self) -> io::Result<bool> {
-        Ok(self.settings().options.cork)
-    }
-
-    /// Takes writes only while fewer bytes than this are unsent; see [`TcpStream::set_notsent_lowat`].
-    pub fn set_notsent_lowat(&self, bytes: Option<u32>) -> io::Result<()> {
-        self.change_options(|options| options.notsent_lowat = bytes);
-        Ok(())
-    }
-
-    /// How many bytes may be unsent for a write to be taken.
-    pub fn notsent_lowat(&self) -> io::Result<Option<u32>> {
-        Ok(self.settings().options.notsent_lowat)
-    }
-
-    /// Sets the DiffServ code point, the upper six bits of `tos`. The lower two are ECN's and belong to the
-    /// stack. [`io::ErrorKind::InvalidInput`] above 255.
-    // RFC 9293 §3.9.1.9 MUST-48
-    pub fn set_tos_v4(&self, tos: u32) -> io::Result<()> {
-        let dscp = dscp(tos)?;
-        self.change(|settings| settings.ip.dscp = dscp);
-        Ok(())
-    }
-
-    /// The type of service byte, ECN's bits zero.
-    pub fn tos_v4(&self) -> io::Result<u32> {
-        Ok(u32::from(self.settings().ip.dscp) << 2)
-    }
-
-    /// As [`Self::set_tos_v4`], for IPv6's traffic class.
-    pub fn set_tclass_v6(&self, tclass: u32) -> io::Result<()> {
-        self.set_tos_v4(tclass)
-    }
-
-    /// As [`Self::tos_v4`], for IPv6's traffic class.
-    pub fn tclass_v6(&self) -> io::Result<u32> {
-        self.tos_v4()
-    }
-
-    /// TTL, or hop limit, of the packets.
-    pub fn ttl(&self) -> io::Result<u32> {
-        let default = || self.stack.shared().lock().host.config().hop_limit;
-        Ok(u32::from(self.settings().ip.hop_limit.unwrap_or_else(default)))
-    }
-
-    /// Sets the TTL, or hop limit: [`io::ErrorKind::InvalidInput`] outside 1 to 255.
-    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        let hop_limit = hop_limit(ttl)?;
-        self.change(|settings| settings.ip.hop_limit = Some(hop_limit));
+    fn change_packet_options(&self, change: impl FnOnce(&mut IpOptions)) -> io::Result<()> {
+        self.change(|settings| change(&mut settings.ip));
         Ok(())
     }
 }

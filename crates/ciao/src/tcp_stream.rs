@@ -10,6 +10,7 @@
 use crate::current::current_stack;
 use crate::error::would_block;
 use crate::halves::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
+use crate::options::{PacketOptions, packet_options, tcp_options, with_hop_limit};
 use crate::shard::{Shard, Shared};
 use crate::tcp_io::{receive_into, send_bytes, send_vectored};
 use crate::waiting::Place;
@@ -92,15 +93,6 @@ impl TcpStream {
     /// When the stack has ended.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         self.ask(|shard| shard.take_error(self.id))
-    }
-
-    /// Whether faults of the network that may pass are kept from [`TcpStream::take_soft_error`]; at first
-    /// they are not (RFC 9293 §3.9.1.8).
-    ///
-    /// # Errors
-    /// When the stack has ended.
-    pub fn set_mute_soft_errors(&self, mute: bool) -> io::Result<()> {
-        self.change_options(|options| options.mute_soft_errors = mute)
     }
 
     /// The last fault of the network that may pass, once: the connection goes on trying (RFC 9293 §3.9.1.8).
@@ -501,91 +493,8 @@ impl TcpStream {
     }
 }
 
-/// Options.
+/// Options that a connection has alone; the others: `options`.
 impl TcpStream {
-    /// Nagle's algorithm is off.
-    ///
-    /// # Errors
-    /// When the stack has ended.
-    pub fn nodelay(&self) -> io::Result<bool> {
-        self.options().map(|options| options.nodelay)
-    }
-
-    /// Turns Nagle's algorithm off, and sends what it held back; or turns it on.
-    ///
-    /// # Errors
-    /// When the stack has ended.
-    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.change_options(|options| options.nodelay = nodelay)
-    }
-
-    /// Small segments are held back; see [`Self::set_cork`].
-    ///
-    /// # Errors
-    /// When the stack has ended.
-    pub fn cork(&self) -> io::Result<bool> {
-        self.options().map(|options| options.cork)
-    }
-
-    /// Holds less than a whole segment back until the cork is drawn, or 200 ms are over; what is written in
-    /// pieces leaves in as few segments as can be. `set_nodelay(true)` lets go what is there now.
-    ///
-    /// # Errors
-    /// When the stack has ended.
-    pub fn set_cork(&self, cork: bool) -> io::Result<()> {
-        self.change_options(|options| options.cork = cork)
-    }
-
-    /// How many bytes may be unsent for a write to be taken; see [`Self::set_notsent_lowat`].
-    ///
-    /// # Errors
-    /// When the stack has ended.
-    pub fn notsent_lowat(&self) -> io::Result<Option<u32>> {
-        self.options().map(|options| options.notsent_lowat)
-    }
-
-    /// Takes writes only while fewer than `bytes` were never sent, so that what is written leaves soon;
-    /// `None` for as many as the send buffer holds.
-    ///
-    /// # Errors
-    /// When the stack has ended.
-    pub fn set_notsent_lowat(&self, bytes: Option<u32>) -> io::Result<()> {
-        self.change_options(|options| options.notsent_lowat = bytes)
-    }
-
-    /// How many bytes make the stream readable; see [`Self::set_recv_lowat`].
-    ///
-    /// # Errors
-    /// When the stack has ended.
-    pub fn recv_lowat(&self) -> io::Result<Option<u32>> {
-        self.options().map(|options| options.receive_lowat)
-    }
-
-    /// Wakes readers only when `bytes` wait, or the window lets hardly more come, or the data has ended; a
-    /// read still gives what is there. `None`: for every byte.
-    ///
-    /// # Errors
-    /// When the stack has ended.
-    pub fn set_recv_lowat(&self, bytes: Option<u32>) -> io::Result<()> {
-        self.change_options(|options| options.receive_lowat = bytes)
-    }
-
-    /// Every segment is acknowledged at once.
-    ///
-    /// # Errors
-    /// When the stack has ended.
-    pub fn quickack(&self) -> io::Result<bool> {
-        self.options().map(|options| options.quickack)
-    }
-
-    /// Turns delayed acknowledgments off or on. Unlike Linux' switch it stays as it was put.
-    ///
-    /// # Errors
-    /// When the stack has ended.
-    pub fn set_quickack(&self, quickack: bool) -> io::Result<()> {
-        self.change_options(|options| options.quickack = quickack)
-    }
-
     /// How long the connection lingers when dropped: `Some(ZERO)` is RST at once. No value ever makes a
     /// drop wait.
     ///
@@ -619,68 +528,6 @@ impl TcpStream {
         self.set_linger(Some(Duration::ZERO))
     }
 
-    /// TTL, or hop limit, of the connection's packets.
-    ///
-    /// # Errors
-    /// When the stack has ended.
-    // RFC 9293 §3.9.2 MUST-49
-    pub fn ttl(&self) -> io::Result<u32> {
-        self.ask(|shard| {
-            let own = shard.host.tcp_ip_options(self.id).hop_limit.filter(|limit| *limit > 0);
-            u32::from(own.unwrap_or(shard.host.config().hop_limit))
-        })
-    }
-
-    /// Sets the TTL, or hop limit, of the connection's packets: 1 to 255.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] outside that range; when the stack has ended.
-    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        let hop_limit = Some(crate::tcp_socket::hop_limit(ttl)?);
-        self.ask(|shard| {
-            let ip = shard.host.tcp_ip_options(self.id);
-            shard.host.tcp_set_ip_options(self.id, IpOptions { hop_limit, ..ip });
-        })
-    }
-
-    /// Sets the DiffServ code point of the connection's packets from now on, the upper six bits of `tos`. The
-    /// lower two are ECN's and belong to the stack.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] above 255; when the stack has ended.
-    // RFC 9293 §3.9.1.9 SHLD-21
-    pub fn set_tos_v4(&self, tos: u32) -> io::Result<()> {
-        let dscp = crate::tcp_socket::dscp(tos)?;
-        self.ask(|shard| {
-            let ip = shard.host.tcp_ip_options(self.id);
-            shard.host.tcp_set_ip_options(self.id, IpOptions { dscp, ..ip });
-        })
-    }
-
-    /// The type of service byte, ECN's bits zero.
-    ///
-    /// # Errors
-    /// When the stack has ended.
-    pub fn tos_v4(&self) -> io::Result<u32> {
-        self.ask(|shard| u32::from(shard.host.tcp_ip_options(self.id).dscp) << 2)
-    }
-
-    /// As [`Self::set_tos_v4`], for IPv6's traffic class.
-    ///
-    /// # Errors
-    /// As [`Self::set_tos_v4`].
-    pub fn set_tclass_v6(&self, tclass: u32) -> io::Result<()> {
-        self.set_tos_v4(tclass)
-    }
-
-    /// As [`Self::tos_v4`], for IPv6's traffic class.
-    ///
-    /// # Errors
-    /// As [`Self::tos_v4`].
-    pub fn tclass_v6(&self) -> io::Result<u32> {
-        self.tos_v4()
-    }
-
     /// All options of the connection.
     ///
     /// # Errors
@@ -700,6 +547,23 @@ impl TcpStream {
             change(&mut options);
             shard.host.tcp_set_options(now, self.id, options);
             Ok(())
+        })
+    }
+}
+
+tcp_options!(TcpStream);
+packet_options!(TcpStream);
+
+impl PacketOptions for TcpStream {
+    fn packet_options(&self) -> io::Result<IpOptions> {
+        self.ask(|shard| with_hop_limit(shard.host.tcp_ip_options(self.id), shard.host.config().hop_limit))
+    }
+
+    fn change_packet_options(&self, change: impl FnOnce(&mut IpOptions)) -> io::Result<()> {
+        self.ask(|shard| {
+            let mut ip = shard.host.tcp_ip_options(self.id);
+            change(&mut ip);
+            shard.host.tcp_set_ip_options(self.id, ip);
         })
     }
 }

@@ -5,9 +5,9 @@
 
 use crate::current::current_stack;
 use crate::error::{bind_error, icmp_error, udp_send_error, would_block};
+use crate::options::{PacketOptions, packet_options, with_hop_limit};
 use crate::shard::{Shard, Shared};
 use crate::stack::Stack;
-use crate::tcp_socket::{dscp, hop_limit};
 use crate::waiting::Place;
 use ciao_stack::{IpOptions, UdpId};
 use std::fmt;
@@ -184,72 +184,10 @@ impl UdpSocket {
         })
     }
 
-    /// TTL, or hop limit, of the socket's datagrams.
-    ///
-    /// # Errors
-    /// When the stack has ended.
-    pub fn ttl(&self) -> io::Result<u32> {
-        let default = |shard: &mut Shard| shard.host.config().hop_limit;
-        self.ask(|shard| {
-            let own = shard.host.udp_ip_options(self.id).hop_limit;
-            u32::from(own.unwrap_or_else(|| default(shard)))
-        })
-    }
-
-    /// Sets the TTL, or hop limit, of the socket's datagrams: 1 to 255.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] outside that range; when the stack has ended.
-    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        let hop_limit = Some(hop_limit(ttl)?);
-        self.change_ip(|ip| ip.hop_limit = hop_limit)
-    }
-
-    /// Sets the DiffServ code point, the upper six bits of `tos`. The lower two are ECN's.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] above 255; when the stack has ended.
-    pub fn set_tos_v4(&self, tos: u32) -> io::Result<()> {
-        let dscp = dscp(tos)?;
-        self.change_ip(|ip| ip.dscp = dscp)
-    }
-
-    /// The type of service byte, ECN's bits zero.
-    ///
-    /// # Errors
-    /// When the stack has ended.
-    pub fn tos_v4(&self) -> io::Result<u32> {
-        self.ask(|shard| u32::from(shard.host.udp_ip_options(self.id).dscp) << 2)
-    }
-
-    /// As [`Self::set_tos_v4`], for IPv6's traffic class.
-    ///
-    /// # Errors
-    /// As [`Self::set_tos_v4`].
-    pub fn set_tclass_v6(&self, tclass: u32) -> io::Result<()> {
-        self.set_tos_v4(tclass)
-    }
-
-    /// As [`Self::tos_v4`], for IPv6's traffic class.
-    ///
-    /// # Errors
-    /// As [`Self::tos_v4`].
-    pub fn tclass_v6(&self) -> io::Result<u32> {
-        self.tos_v4()
-    }
-
     fn ask<T>(&self, ask: impl FnOnce(&mut Shard) -> T) -> io::Result<T> {
         self.shared.call(|shard, _| {
             shard.check_open()?;
             Ok(ask(shard))
-        })
-    }
-
-    fn change_ip(&self, change: impl FnOnce(&mut IpOptions)) -> io::Result<()> {
-        self.ask(|shard| {
-            let mut ip = shard.host.udp_ip_options(self.id);
-            change(&mut ip);
-            shard.host.udp_set_ip_options(self.id, ip);
         })
     }
 
@@ -267,6 +205,22 @@ impl UdpSocket {
             (Some((remote, kind)), Some(peer)) if remote == *peer => Poll::Ready(Err(icmp_error(kind))),
             _ => Poll::Pending,
         }
+    }
+}
+
+packet_options!(UdpSocket);
+
+impl PacketOptions for UdpSocket {
+    fn packet_options(&self) -> io::Result<IpOptions> {
+        self.ask(|shard| with_hop_limit(shard.host.udp_ip_options(self.id), shard.host.config().hop_limit))
+    }
+
+    fn change_packet_options(&self, change: impl FnOnce(&mut IpOptions)) -> io::Result<()> {
+        self.ask(|shard| {
+            let mut ip = shard.host.udp_ip_options(self.id);
+            change(&mut ip);
+            shard.host.udp_set_ip_options(self.id, ip);
+        })
     }
 }
 

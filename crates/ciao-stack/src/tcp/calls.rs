@@ -114,6 +114,16 @@ impl Tcp {
         self.listeners.local(context, id)
     }
 
+    pub(crate) fn listener_ip_options(&self, id: ListenerId) -> IpOptions {
+        self.listeners.check(id);
+        self.listeners.at(id.index).ip
+    }
+
+    pub(crate) fn set_listener_ip_options(&mut self, id: ListenerId, ip: IpOptions) {
+        self.listeners.check(id);
+        self.listeners.at_mut(id.index).ip = ip;
+    }
+
     pub(crate) fn accept(&mut self, id: ListenerId) -> Option<SocketId> {
         self.listeners.check(id);
         let (_, index) = self.listeners.at_mut(id.index).accept.pop_front()?;

@@ -133,13 +133,14 @@ fn the_backlog_holds_as_many_as_it_says() {
 }
 
 #[test]
-fn a_listeners_ttl_is_its_connections() {
+fn what_the_packets_of_a_listener_say_is_what_its_connections_say() {
     let pair = Pair::new();
     pair.run(async {
         let listener = pair.server.listen(server_addr()).await.unwrap();
         listener.set_ttl(9).unwrap();
         assert_eq!(listener.ttl().unwrap(), 9);
+        listener.set_tos_v4(0x28).unwrap();
         let (_client, server) = pair.connected_to(&listener).await;
-        assert_eq!(server.ttl().unwrap(), 9);
+        assert_eq!((server.ttl().unwrap(), server.tos_v4().unwrap()), (9, 0x28));
     });
 }

@@ -178,3 +178,37 @@ fn the_ttl_may_be_any_but_zero() {
         }
     });
 }
+
+// RFC 9293 §3.9.1.9 MUST-48
+#[test]
+fn what_a_socket_was_told_counts_for_its_connections() {
+    let pair = Pair::new();
+    pair.run(async {
+        for which in 0..7 {
+            let caller = pair.client.new_socket_v4();
+            let listening = pair.server.new_socket_v4();
+            listening.bind((SERVER, 443).into()).unwrap();
+            for socket in [&caller, &listening] {
+                socket.set_nodelay(which == 0).unwrap();
+                socket.set_cork(which == 1).unwrap();
+                socket.set_quickack(which == 2).unwrap();
+                socket.set_notsent_lowat((which == 3).then_some(9_000)).unwrap();
+                socket.set_recv_lowat((which == 4).then_some(90)).unwrap();
+                socket.set_keepalive(which == 5).unwrap();
+                socket.set_tos_v4(0xb8 * u32::from(which == 6)).unwrap();
+            }
+            let listener = listening.listen(1).unwrap();
+            let client = caller.connect((SERVER, 443).into()).await.unwrap();
+            let (server, _) = listener.accept().await.unwrap();
+            for stream in [client, server] {
+                assert_eq!(stream.nodelay().unwrap(), which == 0);
+                assert_eq!(stream.cork().unwrap(), which == 1);
+                assert_eq!(stream.quickack().unwrap(), which == 2);
+                assert_eq!(stream.notsent_lowat().unwrap(), (which == 3).then_some(9_000));
+                assert_eq!(stream.recv_lowat().unwrap(), (which == 4).then_some(90));
+                assert_eq!(stream.keepalive().unwrap(), which == 5);
+                assert_eq!(stream.tos_v4().unwrap(), 0xb8 * u32::from(which == 6));
+            }
+        }
+    });
+}

@@ -11,6 +11,7 @@
 //! | What does a router say of a packet that is too long? | `router` |
 //! | Which packet arrives next, and where? | [`network`] |
 //! | Which host acts next, and when? | [`simulation`] |
+//! | What if there are two hosts and a link, as nearly always? | [`two_hosts`] |
 //! | Does every packet keep the rules? | [`watcher`] |
 #![forbid(unsafe_code)]
 
@@ -21,6 +22,7 @@ pub mod random;
 mod router;
 pub mod script;
 pub mod simulation;
+pub mod two_hosts;
 pub mod watcher;
 
 pub use link::{LinkConfig, LinkCounts, TooLong};
@@ -29,4 +31,5 @@ pub use queue::EventQueue;
 pub use random::Random;
 pub use script::{Fate, PacketKind, Rule};
 pub use simulation::{HostId, Simulation, Step};
+pub use two_hosts::TwoHosts;
 pub use watcher::Watcher;

@@ -4,15 +4,12 @@
 //! How much of which path they use, in figures, is measured in `bench/`; the formulas of the RFCs are
 //! compared in `ciao-tcp`.
 
-use ciao_sim::{HostId, LinkConfig, Simulation};
-use ciao_stack::{
-    Cidr, ConnectRequest, HostConfig, InterfaceConfig, ListenRequest, ListenerId, Offload, SocketId,
-};
+use ciao_sim::{LinkConfig, TwoHosts};
+use ciao_stack::{ConnectRequest, HostConfig, ListenRequest, ListenerId, SocketId};
 use ciao_tcp::SocketOptions;
 use ciao_tcp::congestion::CongestionControl::{self, Bbr, Cubic, NewReno};
 use ciao_wire::Instant;
 use std::fmt::Write as _;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 const ALL: [CongestionControl; 3] = [NewReno, Cubic, Bbr];
@@ -21,29 +18,15 @@ const TURN: Duration = Duration::from_millis(5);
 
 /// A sender and a receiver with some connections between them.
 struct Path {
-    sim: Simulation,
-    hosts: [HostId; 2],
+    two: TwoHosts,
     listener: ListenerId,
     senders: Vec<SocketId>,
     receivers: Vec<(SocketId, u64)>,
 }
 
-fn address(side: u8, port: u16) -> SocketAddr {
-    SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1 + side), port))
-}
-
 impl Path {
     /// `megabits` a second, a round trip of `rtt`, and a queue of one such round trip.
     fn new(megabits: u64, rtt: Duration, loss_ppm: u32) -> Self {
-        let mut sim = Simulation::new(7);
-        let hosts = [sim.add_host(HostConfig::default()), sim.add_host(HostConfig::default())];
-        let interface = |side| InterfaceConfig {
-            name: "link".into(),
-            mtu: 1500,
-            addresses: vec![Cidr::new(address(side, 0).ip(), 24)],
-            routes: Vec::new(),
-            offload: Offload::default(),
-        };
         let back = LinkConfig { delay: rtt / 2, ..LinkConfig::default() };
         let queue_bytes = megabits * 125_000 * rtt.as_millis() as u64 / 1000;
         let forth = LinkConfig {
@@ -54,36 +37,35 @@ impl Path {
             jitter: Duration::from_micros(300),
             ..back.clone()
         };
-        sim.join([(hosts[0], interface(0)), (hosts[1], interface(1))], forth, back);
-        let listen = ListenRequest::at(address(1, 80));
-        let listener = sim.call(hosts[1], |host, _| host.tcp_listen(listen)).expect("the port is free");
-        Self { sim, hosts, listener, senders: Vec::new(), receivers: Vec::new() }
+        let configs = [HostConfig::default(), HostConfig::default()];
+        let mut two = TwoHosts::new(7, configs, 1500, [forth, back]);
+        let listener = two.listen(1, ListenRequest::at(TwoHosts::address(1, 80)));
+        Self { two, listener, senders: Vec::new(), receivers: Vec::new() }
     }
 
     fn open(&mut self, algorithm: CongestionControl) {
         let options = SocketOptions { congestion_control: Some(algorithm), ..SocketOptions::default() };
-        let request = ConnectRequest { options, ..ConnectRequest::to(address(1, 80)) };
-        let socket = self.sim.call(self.hosts[0], |host, now| host.tcp_connect(now, request));
-        self.senders.push(socket.expect("there is a route"));
+        let request = ConnectRequest { options, ..ConnectRequest::to(TwoHosts::address(1, 80)) };
+        self.senders.push(self.two.connect(0, request));
     }
 
     fn run_for(&mut self, duration: Duration) {
-        let end = self.sim.now() + duration;
+        let end = self.two.sim.now() + duration;
         let data = [7; 65_536];
         let mut read = vec![0; 65_536];
-        while self.sim.now() < end {
+        while self.two.sim.now() < end {
             for &sender in &self.senders {
-                while self.sim.call(self.hosts[0], |host, now| host.tcp_send(now, sender, &data)).is_ok() {}
+                while self.two.call(0, |host, now| host.tcp_send(now, sender, &data)).is_ok() {}
             }
-            self.sim.run_for(TURN);
+            self.two.sim.run_for(TURN);
             let listener = self.listener;
-            if let Some(new) = self.sim.call(self.hosts[1], |host, _| host.tcp_accept(listener)) {
+            if let Some(new) = self.two.call(1, |host, _| host.tcp_accept(listener)) {
                 self.receivers.push((new, 0));
             }
             for (receiver, received) in &mut self.receivers {
                 let receiver = *receiver;
                 while let Ok(count @ 1..) =
-                    self.sim.call(self.hosts[1], |host, now| host.tcp_receive(now, receiver, &mut read))
+                    self.two.call(1, |host, now| host.tcp_receive(now, receiver, &mut read))
                 {
                     *received += count as u64;
                 }
@@ -151,8 +133,8 @@ fn the_course_of_a_bbr_connection() {
     let mut course = String::from("     s  cwnd  flight   Mbit/s  srtt ms\n");
     for _ in 0..80 {
         let goodput: f64 = path.goodput(Duration::from_millis(100)).iter().sum();
-        let info = path.sim.call(path.hosts[0], |host, now| host.tcp_info(now, path.senders[0]));
-        let seconds = path.sim.now().since(Instant::ZERO).as_secs_f64();
+        let info = path.two.call(0, |host, now| host.tcp_info(now, path.senders[0]));
+        let seconds = path.two.sim.now().since(Instant::ZERO).as_secs_f64();
         let srtt = info.rtt.as_micros() as f64 / 1000.0;
         let (cwnd, flight) = (info.snd_cwnd, info.flight_bytes.div_ceil(info.snd_mss));
         writeln!(course, "{seconds:>6.1} {cwnd:>5} {flight:>7} {goodput:>8.1} {srtt:>8.1}")

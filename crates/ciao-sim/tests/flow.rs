@@ -1,12 +1,9 @@
 //! Does one connection fill its path with the default settings? Buffers grow to what the path needs.
 
 use bytes::Bytes;
-use ciao_sim::{HostId, LinkConfig, Simulation};
-use ciao_stack::{
-    Cidr, ConnectRequest, HostConfig, InterfaceConfig, ListenRequest, ListenerId, Offload, SocketId,
-};
+use ciao_sim::{LinkConfig, TwoHosts};
+use ciao_stack::{ConnectRequest, HostConfig, ListenRequest, ListenerId, SocketId};
 use ciao_tcp::SocketOptions;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -36,24 +33,9 @@ impl Path {
     }
 }
 
-fn address(side: u8, port: u16) -> SocketAddr {
-    SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1 + side), port))
-}
-
-fn interface(side: u8, mtu: u16) -> InterfaceConfig {
-    InterfaceConfig {
-        name: "link".into(),
-        mtu,
-        addresses: vec![Cidr::new(address(side, 0).ip(), 24)],
-        routes: Vec::new(),
-        offload: Offload::default(),
-    }
-}
-
 /// A sender that always has something to send, and a receiver that reads at once.
 struct Transfer {
-    sim: Simulation,
-    hosts: [HostId; 2],
+    two: TwoHosts,
     listener: ListenerId,
     sender: SocketId,
     receiver: Option<SocketId>,
@@ -62,41 +44,36 @@ struct Transfer {
 
 impl Transfer {
     fn new(path: &Path, options: [SocketOptions; 2]) -> Self {
-        let mut sim = Simulation::new(1);
-        let hosts = [(); 2].map(|()| sim.add_host(HostConfig::default()));
-        let interface = |side| interface(side, path.mtu);
-        sim.join([(hosts[0], interface(0)), (hosts[1], interface(1))], path.link(), path.link());
-        let listen = ListenRequest { options: options[1], ..ListenRequest::at(address(1, 80)) };
-        let listener = sim.call(hosts[1], |host, _| host.tcp_listen(listen)).expect("the port is free");
-        let connect = ConnectRequest { options: options[0], ..ConnectRequest::to(address(1, 80)) };
-        let sender =
-            sim.call(hosts[0], |host, now| host.tcp_connect(now, connect)).expect("there is a route");
-        Self { sim, hosts, listener, sender, receiver: None, received: 0 }
+        let configs = [HostConfig::default(), HostConfig::default()];
+        let mut two = TwoHosts::new(1, configs, path.mtu, [path.link(), path.link()]);
+        let server = TwoHosts::address(1, 80);
+        let listener = two.listen(1, ListenRequest { options: options[1], ..ListenRequest::at(server) });
+        let sender = two.connect(0, ConnectRequest { options: options[0], ..ConnectRequest::to(server) });
+        Self { two, listener, sender, receiver: None, received: 0 }
     }
 
     fn run_for(&mut self, duration: Duration) {
-        let end = self.sim.now() + duration;
+        let end = self.two.sim.now() + duration;
         let data = Bytes::from(vec![7; 1 << 20]);
-        while self.sim.next_at().is_some_and(|at| at <= end) {
-            let host = self.sim.step().expect("something is next").host();
-            if host == self.hosts[0] {
-                let send = |bytes: &mut Bytes, sim: &mut Simulation| {
-                    sim.call(host, |host, now| host.tcp_send_bytes(now, self.sender, bytes))
+        while self.two.sim.next_at().is_some_and(|at| at <= end) {
+            let host = self.two.sim.step().expect("something is next").host();
+            if host == self.two.hosts[0] {
+                let send = |bytes: &mut Bytes, two: &mut TwoHosts| {
+                    two.call(0, |host, now| host.tcp_send_bytes(now, self.sender, bytes))
                 };
-                while send(&mut data.clone(), &mut self.sim).is_ok() {}
+                while send(&mut data.clone(), &mut self.two).is_ok() {}
             } else {
-                self.read(host);
+                self.read();
             }
         }
     }
 
-    fn read(&mut self, host: HostId) {
+    fn read(&mut self) {
         let listener = self.listener;
-        let accepted = || self.sim.call(host, |host, _| host.tcp_accept(listener));
+        let accepted = || self.two.call(1, |host, _| host.tcp_accept(listener));
         self.receiver = self.receiver.or_else(accepted);
         let Some(receiver) = self.receiver else { return };
-        while let Ok(bytes) =
-            self.sim.call(host, |host, now| host.tcp_receive_bytes(now, receiver, usize::MAX))
+        while let Ok(bytes) = self.two.call(1, |host, now| host.tcp_receive_bytes(now, receiver, usize::MAX))
         {
             self.received += bytes.len() as u64;
         }

@@ -1,14 +1,11 @@
 //! Situations that a seed rarely meets: both ends call at once, a host restarts, a link is cut, nobody
 //! listens.
 
-use ciao_sim::{HostId, LinkConfig, Simulation};
-use ciao_stack::{
-    Cidr, ConnectRequest, HostConfig, InterfaceConfig, InterfaceId, ListenRequest, ListenerId, Offload,
-    SocketId,
-};
+use ciao_sim::{LinkConfig, TwoHosts};
+use ciao_stack::{ConnectRequest, HostConfig, ListenRequest, ListenerId, SocketId};
 use ciao_tcp::error::ReceiveError;
 use ciao_tcp::{Config, ConnectionError, TcpState};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,31 +14,16 @@ const SECOND: Duration = Duration::from_secs(1);
 const SETTLING: Duration = Duration::from_secs(61);
 
 /// Two hosts on a link with 10 ms of delay.
-struct Two {
-    sim: Simulation,
-    hosts: [HostId; 2],
-    interfaces: [InterfaceId; 2],
-}
+struct Two(TwoHosts);
 
-fn address(side: u8, port: u16) -> SocketAddr {
-    SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1 + side), port))
+fn address(side: usize, port: u16) -> SocketAddr {
+    TwoHosts::address(side, port)
 }
 
 impl Two {
     fn new(tcp: Config, link: &LinkConfig) -> Self {
-        let mut sim = Simulation::new(1);
         let config = HostConfig { tcp: Arc::new(tcp), ..HostConfig::default() };
-        let hosts = [sim.add_host(config.clone()), sim.add_host(config)];
-        let interface = |side| InterfaceConfig {
-            name: "link".into(),
-            mtu: 1500,
-            addresses: vec![Cidr::new(address(side, 0).ip(), 24)],
-            routes: Vec::new(),
-            offload: Offload::default(),
-        };
-        let ends = [(hosts[0], interface(0)), (hosts[1], interface(1))];
-        let interfaces = sim.join(ends, link.clone(), link.clone());
-        Self { sim, hosts, interfaces }
+        Self(TwoHosts::new(1, [config.clone(), config], 1500, [link.clone(), link.clone()]))
     }
 
     fn plain() -> Self {
@@ -49,39 +31,40 @@ impl Two {
     }
 
     fn listen(&mut self, side: usize, port: u16) -> ListenerId {
-        let local = address(u8::try_from(side).expect("a side is 0 or 1"), port);
-        let listener = self.sim.call(self.hosts[side], |host, _| host.tcp_listen(ListenRequest::at(local)));
-        listener.expect("the port is free")
+        self.0.listen(side, ListenRequest::at(address(side, port)))
     }
 
     fn connect(&mut self, side: usize, local: Option<SocketAddr>, remote: SocketAddr) -> SocketId {
-        let request = ConnectRequest { local, ..ConnectRequest::to(remote) };
-        self.sim.call(self.hosts[side], |host, now| host.tcp_connect(now, request)).expect("there is a route")
+        self.0.connect(side, ConnectRequest { local, ..ConnectRequest::to(remote) })
+    }
+
+    fn run_for(&mut self, duration: Duration) {
+        self.0.sim.run_for(duration);
     }
 
     /// A connection from the first host to port 80 of the second one.
     fn connected(&mut self) -> [SocketId; 2] {
         let listener = self.listen(1, 80);
         let caller = self.connect(0, None, address(1, 80));
-        self.sim.run_for(SECOND);
+        self.run_for(SECOND);
         [caller, self.accept(1, listener)]
     }
 
     fn accept(&mut self, side: usize, listener: ListenerId) -> SocketId {
-        let socket = self.sim.call(self.hosts[side], |host, _| host.tcp_accept(listener));
+        let socket = self.0.call(side, |host, _| host.tcp_accept(listener));
         socket.expect("the handshake is complete")
     }
 
     fn state(&self, side: usize, socket: SocketId) -> TcpState {
-        self.sim.host(self.hosts[side]).tcp_state(socket)
+        self.0.host(side).tcp_state(socket)
     }
 
     fn error(&self, side: usize, socket: SocketId) -> Option<ConnectionError> {
-        self.sim.host(self.hosts[side]).tcp_error(socket)
+        self.0.host(side).tcp_error(socket)
     }
 
     fn send(&mut self, side: usize, socket: SocketId, bytes: &[u8]) {
-        let count = self.sim.call(self.hosts[side], |host, now| host.tcp_send(now, socket, bytes));
+        let count = self.0.call(side, |host, now| host.tcp_send(now, socket, bytes));
         assert_eq!(count, Ok(bytes.len()));
     }
 
@@ -89,7 +72,7 @@ impl Two {
     fn receive(&mut self, side: usize, socket: SocketId) -> (Vec<u8>, Result<usize, ReceiveError>) {
         let (mut all, mut some) = (Vec::new(), [0; 4096]);
         loop {
-            match self.sim.call(self.hosts[side], |host, now| host.tcp_receive(now, socket, &mut some)) {
+            match self.0.call(side, |host, now| host.tcp_receive(now, socket, &mut some)) {
                 Ok(count) if count > 0 => all.extend_from_slice(&some[..count]),
                 end => return (all, end),
             }
@@ -97,7 +80,7 @@ impl Two {
     }
 
     fn close(&mut self, side: usize, socket: SocketId) {
-        self.sim.call(self.hosts[side], |host, now| host.tcp_close(now, socket));
+        self.0.call(side, |host, now| host.tcp_close(now, socket));
     }
 
     /// Both directions of the link lose everything, or nothing any more.
@@ -108,12 +91,12 @@ impl Two {
                 IsCut::No => 0,
             };
             let link = LinkConfig { loss_ppm, ..LinkConfig::default() };
-            self.sim.configure(self.hosts[side], self.interfaces[side], link);
+            self.0.sim.configure(self.0.hosts[side], self.0.interfaces[side], link);
         }
     }
 
     fn connections_left(&self) -> usize {
-        let counts = self.hosts.map(|host| self.sim.host(host).counts());
+        let counts = [0, 1].map(|side| self.0.host(side).counts());
         counts.iter().map(|counts| counts.connections + counts.half_open + counts.time_wait).sum()
     }
 }
@@ -128,11 +111,11 @@ enum IsCut {
 fn a_port_where_nobody_listens_refuses_at_once() {
     let mut two = Two::plain();
     let caller = two.connect(0, None, address(1, 80));
-    two.sim.run_for(SECOND);
+    two.run_for(SECOND);
     assert_eq!(two.error(0, caller), Some(ConnectionError::Refused));
     two.close(0, caller);
     assert_eq!(two.connections_left(), 0);
-    assert_eq!(two.sim.next_at(), None);
+    assert_eq!(two.0.sim.next_at(), None);
 }
 
 // RFC 9293 §3.5 MUST-10
@@ -143,17 +126,17 @@ fn two_calls_that_meet_become_one_connection() {
         two.connect(0, Some(address(0, 7)), address(1, 7)),
         two.connect(1, Some(address(1, 7)), address(0, 7)),
     ];
-    two.sim.run_for(SECOND);
+    two.run_for(SECOND);
     for (side, (socket, byte)) in sockets.into_iter().zip([b'a', b'b']).enumerate() {
         assert_eq!(two.state(side, socket), TcpState::Established);
         two.send(side, socket, &[byte; 5_000]);
     }
-    two.sim.run_for(SECOND);
+    two.run_for(SECOND);
     for (side, (socket, byte)) in sockets.into_iter().zip([b'b', b'a']).enumerate() {
         assert_eq!(two.receive(side, socket).0, [byte; 5_000]);
         two.close(side, socket);
     }
-    two.sim.run_for(SETTLING);
+    two.run_for(SETTLING);
     assert_eq!(two.connections_left(), 0);
 }
 
@@ -164,12 +147,12 @@ fn a_transfer_goes_on_where_it_was_when_the_link_comes_back() {
         let [caller, callee] = two.connected();
         let bytes: Vec<u8> = (0..200_000_u32).map(|n| n.to_le_bytes()[0] ^ n.to_le_bytes()[1]).collect();
         two.send(0, caller, &bytes);
-        two.sim.run_for(Duration::from_millis(25));
+        two.run_for(Duration::from_millis(25));
         two.cut(IsCut::Yes);
-        two.sim.run_for(outage);
+        two.run_for(outage);
         two.cut(IsCut::No);
         // The next try comes within twice the time of the outage, or within the greatest RTO.
-        two.sim.run_for(2 * SECOND + outage.min(120 * SECOND));
+        two.run_for(2 * SECOND + outage.min(120 * SECOND));
         assert_eq!(two.receive(1, callee).0, bytes, "outage of {outage:?}");
     }
 }
@@ -182,9 +165,9 @@ fn a_peer_that_vanishes_is_given_up_after_r2() {
     let [caller, _] = two.connected();
     two.cut(IsCut::Yes);
     two.send(0, caller, b"anyone there?");
-    two.sim.run_for(r2 - SECOND);
+    two.run_for(r2 - SECOND);
     assert_eq!(two.error(0, caller), None);
-    two.sim.run_for(2 * SECOND);
+    two.run_for(2 * SECOND);
     assert!(matches!(two.error(0, caller), Some(ConnectionError::TimedOut { .. })));
     assert!(matches!(two.receive(0, caller).1, Err(ReceiveError::Ended(ConnectionError::TimedOut { .. }))));
 }
@@ -194,13 +177,13 @@ fn an_abort_is_a_reset_at_the_other_end_and_leaves_nothing() {
     let mut two = Two::plain();
     let [caller, callee] = two.connected();
     two.send(0, caller, b"never mind");
-    two.sim.call(two.hosts[0], |host, now| host.tcp_abort(now, caller));
-    two.sim.run_for(SECOND);
+    two.0.call(0, |host, now| host.tcp_abort(now, caller));
+    two.run_for(SECOND);
     assert_eq!(two.error(1, callee), Some(ConnectionError::Reset));
     two.close(1, callee);
     assert_eq!(two.connections_left(), 0);
-    two.sim.run_for(2 * SETTLING);
-    assert_eq!(two.sim.next_at(), None);
+    two.run_for(2 * SETTLING);
+    assert_eq!(two.0.sim.next_at(), None);
 }
 
 // RFC 9293 §3.8.6.1 MUST-35, MUST-36
@@ -212,13 +195,13 @@ fn a_reader_that_pauses_for_an_hour_finds_the_rest_when_it_comes_back() {
     );
     let [caller, callee] = two.connected();
     two.send(0, caller, &[7; 50_000]);
-    two.sim.call(two.hosts[0], |host, now| host.tcp_shutdown(now, caller));
-    two.sim.run_for(3_600 * SECOND);
+    two.0.call(0, |host, now| host.tcp_shutdown(now, caller));
+    two.run_for(3_600 * SECOND);
     let mut read = 0;
     for _ in 0..100 {
         let (bytes, end) = two.receive(1, callee);
         read += bytes.len();
-        two.sim.run_for(SECOND);
+        two.run_for(SECOND);
         if end == Ok(0) {
             break;
         }
@@ -226,7 +209,7 @@ fn a_reader_that_pauses_for_an_hour_finds_the_rest_when_it_comes_back() {
     assert_eq!(read, 50_000);
     two.close(0, caller);
     two.close(1, callee);
-    two.sim.run_for(SETTLING);
+    two.run_for(SETTLING);
     assert_eq!(two.connections_left(), 0);
 }
 
@@ -237,16 +220,16 @@ fn a_caller_that_lost_its_memory_gets_through_on_the_same_ports() {
     let listener = two.listen(1, 80);
     let local = Some(address(0, 40_000));
     two.connect(0, local, address(1, 80));
-    two.sim.run_for(SECOND);
+    two.run_for(SECOND);
     let old = two.accept(1, listener);
-    two.sim.restart(two.hosts[0]);
+    two.0.sim.restart(two.0.hosts[0]);
     let caller = two.connect(0, local, address(1, 80));
-    two.sim.run_for(3 * SECOND);
+    two.run_for(3 * SECOND);
     assert_eq!(two.error(1, old), Some(ConnectionError::Reset));
     assert_eq!(two.state(0, caller), TcpState::Established);
     let callee = two.accept(1, listener);
     two.send(0, caller, b"it is me again");
-    two.sim.run_for(SECOND);
+    two.run_for(SECOND);
     assert_eq!(two.receive(1, callee).0, b"it is me again");
 }
 
@@ -258,15 +241,15 @@ fn the_same_ports_may_call_again_while_the_callee_waits_two_msl() {
     let local = Some(address(0, 40_000));
     for _ in 0..20 {
         let caller = two.connect(0, local, address(1, 80));
-        two.sim.run_for(SECOND);
+        two.run_for(SECOND);
         assert_eq!(two.state(0, caller), TcpState::Established);
         let callee = two.accept(1, listener);
         two.close(1, callee);
-        two.sim.run_for(SECOND);
+        two.run_for(SECOND);
         assert_eq!(two.receive(0, caller).1, Ok(0));
         two.close(0, caller);
-        two.sim.run_for(SECOND);
-        assert_eq!(two.sim.host(two.hosts[1]).counts().time_wait, 1);
+        two.run_for(SECOND);
+        assert_eq!(two.0.host(1).counts().time_wait, 1);
     }
 }
 
@@ -282,12 +265,12 @@ fn a_hundred_connections_share_a_lossy_link_and_all_arrive() {
     let mut two = Two::new(Config::default(), &link);
     let listener = two.listen(1, 80);
     let callers: Vec<_> = (0..100).map(|_| two.connect(0, None, address(1, 80))).collect();
-    two.sim.run_for(20 * SECOND);
+    two.run_for(20 * SECOND);
     for (caller, n) in callers.iter().zip(0..) {
         two.send(0, *caller, &[n; 5_000]);
         two.close(0, *caller);
     }
-    two.sim.run_for(20 * SECOND);
+    two.run_for(20 * SECOND);
     let mut seen = vec![false; callers.len()];
     for _ in &callers {
         let callee = two.accept(1, listener);
@@ -298,6 +281,6 @@ fn a_hundred_connections_share_a_lossy_link_and_all_arrive() {
         two.close(1, callee);
     }
     assert!(seen.iter().all(|seen| *seen));
-    two.sim.run_for(10 * SETTLING);
+    two.run_for(10 * SETTLING);
     assert_eq!(two.connections_left(), 0);
 }

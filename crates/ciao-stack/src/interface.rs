@@ -71,6 +71,19 @@ pub struct InterfaceConfig {
     pub offload: Offload,
 }
 
+/// A link of 1,500 bytes that does nothing for the host, without addresses.
+impl Default for InterfaceConfig {
+    fn default() -> Self {
+        Self {
+            name: "link".into(),
+            mtu: 1500,
+            addresses: Vec::new(),
+            routes: Vec::new(),
+            offload: Offload::default(),
+        }
+    }
+}
+
 /// What a link does for the host when packets are sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Offload {

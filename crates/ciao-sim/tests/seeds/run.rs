@@ -2,11 +2,11 @@
 
 use crate::application::Application;
 use crate::plan::{Plan, Version};
-use ciao_sim::{HostId, PortId, Simulation};
-use ciao_stack::{Cidr, ConnectRequest, InterfaceConfig, ListenRequest, Offload};
+use ciao_sim::{HostId, PortId, Simulation, TwoHosts};
+use ciao_stack::{ConnectRequest, ListenRequest};
 use ciao_tcp::{ConnectionError, TcpState};
 use ciao_wire::Instant;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 const PORT: u16 = 80;
@@ -40,30 +40,20 @@ pub(crate) struct Run<'a> {
 impl<'a> Run<'a> {
     /// The first application calls the second one.
     pub(crate) fn new(seed: u64, plan: &'a Plan) -> Self {
-        let mut sim = Simulation::new(seed);
-        let hosts = plan.hosts.clone().map(|config| sim.add_host(config));
-        let addresses: [IpAddr; 2] = match plan.version {
-            Version::V4 => [1, 2].map(|n| Ipv4Addr::new(192, 0, 2, n).into()),
-            Version::V6 => [1, 2].map(|n| Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, n).into()),
+        let mut two = TwoHosts::new(seed, plan.hosts.clone(), plan.mtu, plan.links.clone());
+        let address = match plan.version {
+            Version::V4 => TwoHosts::ADDRESSES_V4[1],
+            Version::V6 => TwoHosts::ADDRESSES_V6[1],
         };
-        let interface = |address: IpAddr| InterfaceConfig {
-            name: "link".into(),
-            mtu: plan.mtu,
-            addresses: vec![Cidr::new(address, if address.is_ipv4() { 24 } else { 64 })],
-            routes: Vec::new(),
-            offload: Offload::default(),
-        };
-        let ends = [(hosts[0], interface(addresses[0])), (hosts[1], interface(addresses[1]))];
-        let [forward, backward] = plan.links.clone();
-        let interfaces = sim.join(ends, forward, backward);
+        let remote = SocketAddr::new(address, PORT);
+        let listener = two.listen(1, ListenRequest::at(remote));
+        let socket = two.connect(0, ConnectRequest::to(remote));
+        let TwoHosts { sim, hosts, interfaces } = two;
         let ports = [0, 1].map(|side| sim.port(hosts[side], interfaces[side]));
         let mut applications =
             [0, 1].map(|side| Application::new(hosts[side], side, plan.applications[side]));
-        let remote = SocketAddr::new(addresses[1], PORT);
-        let listener = sim.call(hosts[1], |host, _| host.tcp_listen(ListenRequest::at(remote)));
-        applications[1].listener = Some(listener.expect("the port is free"));
-        let socket = sim.call(hosts[0], |host, now| host.tcp_connect(now, ConnectRequest::to(remote)));
-        applications[0].socket = Some(socket.expect("there is a route"));
+        applications[1].listener = Some(listener);
+        applications[0].socket = Some(socket);
         Self { plan, sim, applications, ports, has_failed: false }
     }
 

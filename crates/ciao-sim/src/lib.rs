@@ -25,7 +25,7 @@ pub mod simulation;
 pub mod two_hosts;
 pub mod watcher;
 
-pub use link::{LinkConfig, LinkCounts, TooLong};
+pub use link::{Harm, LinkConfig, LinkCounts, TooLong};
 pub use network::{Delivery, Network, PortId};
 pub use queue::EventQueue;
 pub use random::Random;

@@ -79,6 +79,19 @@ pub enum TooLong {
     Explained,
 }
 
+/// What chance did to a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Harm {
+    /// It was lost.
+    Lost,
+    /// It was late.
+    Late,
+    /// It arrived twice.
+    Doubled,
+    /// It arrived with a bit flipped, and nothing else happened to it.
+    Corrupted,
+}
+
 /// What became of the packets of one direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LinkCounts {
@@ -115,7 +128,10 @@ pub(crate) struct Link {
     reorder: Random,
     duplicate: Random,
     corrupt: Random,
+    corrupt_bit: Random,
     pub(crate) counts: LinkCounts,
+    /// The packets that chance has harmed, by their number among those offered, from 1.
+    pub(crate) harmed: Vec<(u64, Harm)>,
 }
 
 /// Whether everything is being lost just now.
@@ -140,7 +156,9 @@ impl Link {
             reorder: stream("reorder"),
             duplicate: stream("duplicate"),
             corrupt: stream("corrupt"),
+            corrupt_bit: stream("corrupt bit"),
             counts: LinkCounts::default(),
+            harmed: Vec::new(),
         }
     }
 
@@ -161,6 +179,9 @@ impl Link {
         let by_chance = if self.config.chance.fits(&packet) { self.chance() } else { Chance::HARMLESS };
         let fate = rule.unwrap_or(by_chance.fate);
         let corrupted = by_chance.corrupted && rule.is_none();
+        if let Some(harm) = by_chance.harm().filter(|_| rule.is_none()) {
+            self.harmed.push((self.counts.offered, harm));
+        }
         if packet.len() > self.config.mtu {
             self.counts.too_long += 1;
             return;
@@ -250,7 +271,7 @@ impl Link {
         let bits = bytes.len() as u64 * 8;
         if bits > 0 {
             self.counts.corrupted += 1;
-            let bit = self.corrupt.within(0..=bits - 1);
+            let bit = self.corrupt_bit.within(0..=bits - 1);
             bytes[usize::try_from(bit / 8).expect("within the packet")] ^= 1 << (bit % 8);
         }
         Packet { id: packet.id, segment_size: packet.segment_size, ..Packet::from_bytes(Bytes::from(bytes)) }
@@ -265,6 +286,15 @@ struct Chance {
 
 impl Chance {
     const HARMLESS: Self = Self { fate: Fate::Deliver, corrupted: false };
+
+    fn harm(&self) -> Option<Harm> {
+        match self.fate {
+            Fate::Drop => Some(Harm::Lost),
+            Fate::Delay { .. } => Some(Harm::Late),
+            Fate::Duplicate { .. } => Some(Harm::Doubled),
+            Fate::Deliver => self.corrupted.then_some(Harm::Corrupted),
+        }
+    }
 }
 
 #[cfg(test)]

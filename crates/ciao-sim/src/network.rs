@@ -1,7 +1,7 @@
 //! Who is joined to whom, and which packet arrives next? The part that the sans-IO simulation and the driver
 //! of the async sockets share: it knows packets and ports, no host.
 
-use crate::link::{Link, LinkConfig, LinkCounts, TooLong};
+use crate::link::{Harm, Link, LinkConfig, LinkCounts, TooLong};
 use crate::queue::EventQueue;
 use crate::router;
 use ciao_wire::{Instant, Packet};
@@ -75,6 +75,13 @@ impl Network {
     #[must_use]
     pub fn counts(&self, from_port: PortId) -> LinkCounts {
         self.links[from_port.index()].counts
+    }
+
+    /// The packets of `from_port` that chance has harmed, by their number from 1. A rule that delivers packet
+    /// n spares it that, and harms no other.
+    #[must_use]
+    pub fn harmed(&self, from_port: PortId) -> &[(u64, Harm)] {
+        &self.links[from_port.index()].harmed
     }
 
     /// Puts a packet on its way, or drops it as the link is told to.

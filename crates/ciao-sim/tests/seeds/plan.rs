@@ -1,6 +1,8 @@
 //! What is drawn for a run.
 
-use ciao_sim::{LinkConfig, Random, TooLong};
+use crate::shrink::Fault;
+use ciao_sim::PacketKind::Any;
+use ciao_sim::{Fate, LinkConfig, Random, Rule, TooLong};
 use ciao_stack::HostConfig;
 use ciao_tcp::Config;
 use std::sync::Arc;
@@ -82,6 +84,21 @@ impl Plan {
             links: [link(random, profile, (mtu, version)), link(random, profile, (mtu, version))],
             mtu,
             version,
+        }
+    }
+
+    /// Chance harms these packets and no others.
+    pub(crate) fn keep_only(&mut self, faults: &[Fault]) {
+        for (side, link) in self.links.iter_mut().enumerate() {
+            let mut kept: Vec<u64> =
+                faults.iter().filter(|fault| fault.side == side).map(|fault| fault.number).collect();
+            kept.sort_unstable();
+            let starts = std::iter::once(1).chain(kept.iter().map(|number| number + 1));
+            let ends = kept.iter().copied().chain([u64::MAX]);
+            link.rules = starts
+                .zip(ends)
+                .map(|(first, end)| Rule { kind: Any, first, count: end - first, fate: Fate::Deliver })
+                .collect();
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::application::Application;
 use crate::plan::{Plan, Version};
+use crate::shrink::Fault;
 use ciao_sim::{HostId, PortId, Simulation, TwoHosts};
 use ciao_stack::{ConnectRequest, ListenRequest};
 use ciao_tcp::{ConnectionError, TcpState};
@@ -58,7 +59,7 @@ impl<'a> Run<'a> {
     }
 
     /// Runs to the end and says what it has seen.
-    pub(crate) fn complete(mut self) -> Outcome {
+    pub(crate) fn complete(&mut self) -> Outcome {
         self.act_all();
         while !self.applications.iter().all(|application| application.is_done) {
             if self.callee_never_heard_of_it() {
@@ -73,6 +74,15 @@ impl<'a> Run<'a> {
         }
         self.settle();
         self.outcome()
+    }
+
+    /// What chance has done to packets so far.
+    pub(crate) fn faults(&self) -> Vec<Fault> {
+        let of_side = |side: usize| {
+            let harmed = self.sim.network().harmed(self.ports[side]);
+            harmed.iter().map(move |(number, harm)| Fault { side, number: *number, harm: Some(*harm) })
+        };
+        of_side(0).chain(of_side(1)).collect()
     }
 
     /// The caller gave up before a connection could be accepted.

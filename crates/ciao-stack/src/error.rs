@@ -1,5 +1,7 @@
 //! What a call may answer instead of success, and why the host dropped a packet.
 
+use ciao_wire::icmpv6::parameter;
+use ciao_wire::ipv6_extensions::Objection;
 use core::fmt;
 
 /// Why an active OPEN failed at once, without a packet.
@@ -200,6 +202,14 @@ pub enum HostDropReason {
 }
 
 impl HostDropReason {
+    /// Why a packet is dropped whose headers are objected to.
+    pub(crate) fn of(objection: Objection) -> Self {
+        match objection.code {
+            parameter::FIRST_FRAGMENT => Self::TinyFragment,
+            _ => Self::UnknownExtension,
+        }
+    }
+
     /// All reasons, in the order of the checks.
     pub const ALL: [Self; 35] = [
         Self::MalformedIp,

@@ -272,7 +272,7 @@ fn reason_of(complaint: Complaint) -> HostDropReason {
     match complaint {
         Complaint::Port => HostDropReason::UdpPortClosed,
         Complaint::Protocol => HostDropReason::UnknownProtocol,
-        Complaint::Header(_) => HostDropReason::UnknownExtension,
+        Complaint::Header(objection) => HostDropReason::of(objection),
         Complaint::ReassemblyTime => HostDropReason::ReassemblyTimeout,
     }
 }

@@ -277,20 +277,25 @@ fn check_range(
 
 /// A first fragment has all of the transport's header, so that no filter is deceived; the rest of a TCP
 /// header never begins a second one.
-// RFC 791 §3.2 791-frag1: RFC 1858 §3, RFC 3128 §2; RFC 7112 §5
+// RFC 791 §3.2 791-frag1: RFC 1858 §3, RFC 3128 §2; RFC 7112 §5 7112-5
 fn check_first(opened: &Opened, offset: u16, more: bool, packet_len: usize) -> Result<(), Refusal> {
-    let tiny = Err((HostDropReason::TinyFragment, None));
+    let tiny = HostDropReason::TinyFragment;
     let protocol = opened.ip.protocol();
     if offset > 0 {
         let is_rest_of_header = protocol == Protocol::TCP && usize::from(offset) < tcp::HEADER_BYTES;
-        return if is_rest_of_header { tiny } else { Ok(()) };
+        return if is_rest_of_header { Err((tiny, None)) } else { Ok(()) };
     }
     let least = match protocol {
         Protocol::TCP => tcp::HEADER_BYTES,
         Protocol::UDP | Protocol::ICMP | Protocol::ICMPV6 => udp::HEADER_BYTES,
         _ => 0,
     };
-    if more && packet_len < opened.ip_len + least { tiny } else { Ok(()) }
+    if !more || packet_len >= opened.ip_len + least {
+        return Ok(());
+    }
+    let code = parameter::FIRST_FRAGMENT;
+    let objection = Objection { code, pointer: 0, multicast: Multicast::Silent };
+    Err((tiny, opened.ip.source().is_ipv6().then_some(objection)))
 }
 
 /// The datagram as it was before it was cut.

@@ -98,8 +98,10 @@ impl<'a> Receiver<'a> {
     fn object(&mut self, origin: Origin, packet: Packet) -> HostDropReason {
         self.interrupt_run();
         let refused = ingress::open_refused(&packet, self.interface, &self.context.interfaces);
-        let answered = refused.filter(|(opened, _)| opened.local().is_some());
-        let Some((opened, objection)) = answered else { return HostDropReason::UnknownExtension };
+        let Some((opened, objection)) = refused else { return HostDropReason::UnknownExtension };
+        if opened.local().is_none() {
+            return HostDropReason::of(objection);
+        }
         let datagram = Datagram { packet, opened };
         icmp::send_error(self.context, self.now, origin, &datagram, Complaint::Header(objection))
     }

@@ -42,6 +42,8 @@ pub mod parameter {
     pub const NEXT_HEADER: u8 = 1;
     /// An option is unknown.
     pub const OPTION: u8 = 2;
+    /// A first fragment has not the whole chain of headers (RFC 7112 §5).
+    pub const FIRST_FRAGMENT: u8 = 3;
 }
 
 /// An ICMPv6 message, without what follows its first eight bytes.

@@ -170,13 +170,12 @@ impl Extensions {
                 return Err(Refusal::objecting(parameter::NEXT_HEADER, named_at, Multicast::Silent));
             }
             let at = chain.end;
+            chain.check_reach(at + 8, packet_len)?;
             let start =
                 packet.get(at..).and_then(|rest| rest.first_chunk::<8>()).ok_or(ParseError::Truncated)?;
             let len = if kind == FRAGMENT { 8 } else { usize::from(start[1]) * 8 + 8 };
+            chain.check_reach(at + len, packet_len)?;
             let header = packet.get(at..at + len).ok_or(ParseError::Truncated)?;
-            if at + len > packet_len {
-                return Err(ParseError::TotalLength.into());
-            }
             named_at = at;
             chain.protocol = Protocol(start[0]);
             chain.end = at + len;
@@ -194,6 +193,21 @@ impl Extensions {
             }
         }
         if is_extension(chain.protocol.0) { Err(ParseError::TooManyExtensions.into()) } else { Ok(chain) }
+    }
+}
+
+impl Extensions {
+    /// No header reaches over the end of the packet. In a first fragment it does when the chain goes on in
+    /// the next one.
+    // RFC 7112 §5 7112-5
+    fn check_reach(&self, end: usize, packet_len: usize) -> Result<(), Refusal> {
+        if end <= packet_len {
+            Ok(())
+        } else if self.fragment.is_some() {
+            Err(Refusal::objecting(parameter::FIRST_FRAGMENT, 0, Multicast::Silent))
+        } else {
+            Err(ParseError::TotalLength.into())
+        }
     }
 }
 
@@ -369,6 +383,7 @@ mod tests {
         assert_eq!(fragment_place(&packet(&[(DESTINATION_OPTIONS, vec![0; 16])], 17)), None);
     }
 
+    // RFC 7112 §5 7112-5
     #[test]
     fn a_chain_cut_anywhere_is_refused() {
         let bytes = packet(&[(HOP_BY_HOP, vec![0; 16]), (FRAGMENT, vec![0; 8]), (ROUTING, vec![0; 24])], 6);
@@ -378,6 +393,10 @@ mod tests {
         }
         let mut short = bytes;
         short[5] = 47;
+        let told = Objection { code: parameter::FIRST_FRAGMENT, pointer: 0, multicast: Multicast::Silent };
+        assert_eq!(objection(&short), Some(told), "the rest may come in the next fragment");
+        let mut short = packet(&[(ROUTING, vec![0; 24])], 6);
+        short[5] = 23;
         assert_eq!(Ipv6Header::parse(&short), Err(ParseError::TotalLength));
     }
 }

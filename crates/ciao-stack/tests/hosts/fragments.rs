@@ -252,10 +252,34 @@ fn a_first_fragment_that_hides_the_transport_header_is_dropped() {
         for tiny in [(0, true, &[0; 8][..]), (0, true, &[0; 16]), (8, true, &[0; 64]), (16, false, &[0; 64])]
         {
             let mut receiver = Receiver::new();
-            assert!(receiver.give([fragment(sender, tiny)]).is_empty());
+            let told = receiver.give([fragment(sender, tiny)]);
+            assert_eq!(told.len(), usize::from(sender.source == A6 && tiny.0 == 0), "{tiny:?}");
             assert_eq!(receiver.dropped(HostDropReason::TinyFragment), 1, "{tiny:?}");
         }
     }
+}
+
+// RFC 7112 §5 7112-5
+#[test]
+fn the_sender_of_a_first_fragment_without_all_headers_is_told() {
+    // Destination options of 48 bytes before TCP, and a TCP header.
+    let options = [&[6, 5, 1, 44][..], &[0; 44], &[0; 20]].concat();
+    let sender = Sender { protocol: Protocol(60), ..FROM_A6 };
+    for (len, told) in [(8, true), (40, true), (48, true), (64, true), (72, false)] {
+        let mut receiver = Receiver::new();
+        let bytes = [&options[..], &[0; 8]].concat();
+        let answers = receiver.give([fragment(sender, (0, true, &bytes[..len]))]);
+        assert_eq!(receiver.dropped(HostDropReason::TinyFragment), u64::from(told), "{len}");
+        let messages: Vec<_> = answers.iter().map(message_v6).collect();
+        let problem = Icmpv6::ParameterProblem { code: parameter::FIRST_FRAGMENT, pointer: 0 };
+        assert_eq!(messages, if told { vec![problem] } else { vec![] }, "{len}");
+    }
+}
+
+fn message_v6(packet: &Packet) -> Icmpv6 {
+    let bytes = packet.to_vec();
+    let (IpHeader::V6(v6), len) = IpHeader::parse(&bytes).expect("a packet") else { panic!("not IPv6") };
+    Icmpv6::parse(&bytes[len..], v6.source, v6.destination).expect("a message").0
 }
 
 // RFC 6946 §4 6946-1
@@ -277,9 +301,7 @@ fn impossible_lengths_and_places_are_refused_and_in_ipv6_explained() {
         let mut receiver = Receiver::new();
         let answers = receiver.give([fragment(FROM_A6, cut)]);
         assert_eq!(receiver.dropped(HostDropReason::MalformedFragment), 1);
-        let bytes = answers[0].to_vec();
-        let (IpHeader::V6(v6), len) = IpHeader::parse(&bytes).expect("a packet") else { panic!("6") };
-        Icmpv6::parse(&bytes[len..], v6.source, v6.destination).expect("a message").0
+        message_v6(&answers[0])
     };
     let problem = |pointer| Icmpv6::ParameterProblem { code: parameter::HEADER_FIELD, pointer };
     assert_eq!(explained((0, true, &[0; 1001])), problem(4));

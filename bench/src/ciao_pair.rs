@@ -89,22 +89,20 @@ impl Pair {
 
     /// Moves what each host has for the other, once, and fires what is due.
     fn turn(&mut self) -> Instant {
-        self.carry_to_server();
-        self.carry_to_client()
+        let now = self.now();
+        self.carry_to_server(now);
+        self.carry_to_client(now);
+        now
     }
 
     /// Moves what the client has for the server.
-    fn carry_to_server(&mut self) -> Instant {
-        let now = self.now();
+    fn carry_to_server(&mut self, now: Instant) {
         pass(now, &mut self.client, &mut self.server, &mut self.batch);
-        now
     }
 
     /// Moves what the server has for the client.
-    fn carry_to_client(&mut self) -> Instant {
-        let now = self.now();
+    fn carry_to_client(&mut self, now: Instant) {
         pass(now, &mut self.server, &mut self.client, &mut self.batch);
-        now
     }
 
     /// A connection from one of the client's addresses and ports, or from where the client likes.

@@ -33,14 +33,14 @@ impl Pair {
     fn byte_to_server(&mut self, client: SocketId, server: SocketId) {
         let now = self.now();
         assert_eq!(self.client.tcp_send(now, client, &[1]), Ok(1), "established, and there is room");
-        let now = self.carry_to_server();
+        self.carry_to_server(now);
         assert_eq!(self.server.tcp_receive(now, server, &mut [0]), Ok(1), "it was carried over");
     }
 
     fn byte_to_client(&mut self, client: SocketId, server: SocketId) {
         let now = self.now();
         assert_eq!(self.server.tcp_send(now, server, &[1]), Ok(1), "established, and there is room");
-        let now = self.carry_to_client();
+        self.carry_to_client(now);
         assert_eq!(self.client.tcp_receive(now, client, &mut [0]), Ok(1), "it was carried over");
     }
 
@@ -51,12 +51,12 @@ impl Pair {
         let now = self.now();
         assert_eq!(self.server.tcp_send(now, server, &[1]), Ok(1), "established, and there is room");
         self.server.tcp_close(now, server);
-        let now = self.carry_to_client();
+        self.carry_to_client(now);
         assert_eq!(self.client.tcp_receive(now, client, &mut [0; 8]), Ok(1), "it was carried over");
         assert_eq!(self.client.tcp_receive(now, client, &mut [0; 8]), Ok(0), "the server has closed");
         self.client.tcp_close(now, client);
-        self.turn();
-        self.carry_to_server();
+        let now = self.turn();
+        self.carry_to_server(now);
     }
 }
 

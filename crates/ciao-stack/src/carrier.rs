@@ -12,7 +12,8 @@ use crate::ingress::{Opened, front};
 use bytes::Bytes;
 use ciao_tcp::Segment;
 use ciao_wire::checksum::pseudo_header;
-use ciao_wire::{Checksum, Ecn, Head, Packet, Payload, Protocol, Sum, TcpHeader, ipv4, ipv6};
+use ciao_wire::tcp_plain::PLAIN_HEADER_BYTES;
+use ciao_wire::{Checksum, Ecn, Head, Packet, Payload, PlainHeader, Protocol, Sum, TcpHeader, ipv4, ipv6};
 
 /// First byte of an IPv4 header without options.
 const PLAIN_V4: u8 = 0x45;
@@ -62,6 +63,35 @@ impl Carrier {
     #[inline]
     pub(crate) fn pseudo_sum(&self, len: usize) -> Sum {
         self.pseudo.add_u32(u32::try_from(len).expect("a packet is shorter than 2^16 bytes"))
+    }
+
+    /// The TCP header of a segment by itself that is plain and has a right checksum.
+    #[inline]
+    pub(crate) fn plain_header(&self, packet: &Packet) -> Option<PlainHeader> {
+        let Self { ip_len, total_len, .. } = *self;
+        let bytes = front(packet);
+        let tcp_bytes = bytes.get(ip_len..)?;
+        let (header_bytes, behind) = tcp_bytes.split_first_chunk::<PLAIN_HEADER_BYTES>()?;
+        let header = PlainHeader::parse(header_bytes)?;
+        // A segment without PSH begins a run, or goes on with it; padding is cut off elsewhere.
+        let payload_len = total_len.checked_sub(ip_len + PLAIN_HEADER_BYTES)?;
+        let is_alone = packet.segment_size == 0
+            && packet.len() == total_len
+            && (if packet.head.is_empty() {
+                packet.payload.as_single().is_some()
+            } else {
+                behind.is_empty()
+            })
+            && (payload_len == 0 || header.flags.psh());
+        if !is_alone {
+            return None;
+        }
+        if packet.checksum == Checksum::Unknown {
+            let sum = self.pseudo_sum(total_len - ip_len).add_bytes(tcp_bytes);
+            let sum = if packet.head.is_empty() { sum } else { sum.add_payload(&packet.payload) };
+            return sum.is_valid().then_some(header);
+        }
+        Some(header)
     }
 
     /// Moves the TCP segment in the packet, whose checksum is right, to `segment`.

@@ -13,7 +13,7 @@ use crate::ports::Reuse;
 use crate::reassembly;
 use crate::receive::Receiver;
 use crate::request::{ConnectRequest, IpOptions, ListenRequest};
-use crate::tcp::Tcp;
+use crate::tcp::{Tcp, earliest};
 use crate::trace::TraceRecord;
 use crate::udp::Udp;
 use bytes::Bytes;
@@ -120,7 +120,7 @@ impl Host {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let reassembly = self.context.reassembly.next_expiry(&self.context.config.reassembly);
-        self.tcp.poll_timeout().into_iter().chain(reassembly).min()
+        earliest(self.tcp.poll_timeout(), reassembly)
     }
 
     /// The next event.

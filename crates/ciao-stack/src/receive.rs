@@ -14,7 +14,7 @@ use crate::reassembly;
 use crate::tcp::{Arrival, Tcp};
 use crate::trace::HostTraceEvent;
 use crate::udp::Udp;
-use ciao_tcp::Segment;
+use ciao_tcp::{Prediction, Segment};
 use ciao_wire::{Instant, Packet, Protocol, TcpHeader};
 
 /// The parts of the host that a batch meets.
@@ -45,27 +45,28 @@ impl<'a> Receiver<'a> {
 
     /// Handles all of `packets`.
     pub(crate) fn receive(mut self, packets: impl IntoIterator<Item = Packet>) {
-        for packet in packets {
-            self.on_packet(packet);
+        for mut packet in packets {
+            self.on_packet(&mut packet);
         }
         self.end_run();
     }
 
-    fn on_packet(&mut self, mut packet: Packet) {
+    fn on_packet(&mut self, packet: &mut Packet) {
         self.context.counters.packets_received += 1;
         if self.context.trace.is_on() {
             self.copy = Some(packet.clone());
         }
         if let (Some(run), Some(template)) = (&mut self.run, &self.template)
-            && template.append(&mut run.segment, &mut packet) == Appended::Yes
+            && template.append(&mut run.segment, packet) == Appended::Yes
         {
             return self.record();
         }
         let origin = Origin { interface: self.interface, packet: packet.id };
         let familiar = self.context.familiar.as_ref();
-        let handled = match familiar.and_then(|familiar| familiar.glance(self.interface, &packet)) {
-            Some(carrier) => self.on_segment(origin, &carrier, &mut packet),
-            None => self.on_unfamiliar(origin, packet),
+        let handled = match familiar.and_then(|familiar| familiar.glance(self.interface, packet)) {
+            Some(carrier) if self.on_plain(&carrier, packet) == Prediction::Held => Ok(()),
+            Some(carrier) => self.on_segment(origin, &carrier, packet),
+            None => self.on_unfamiliar(origin, core::mem::take(packet)),
         };
         if let Err(reason) = handled {
             self.interrupt_run();
@@ -118,6 +119,17 @@ impl<'a> Receiver<'a> {
             return self.on_datagram(origin, &Datagram { packet, opened });
         }
         self.on_segment(origin, &Carrier::of(&opened)?, &mut packet)
+    }
+
+    /// Gives TCP a segment that it is likely to expect, unless others may be merged with it or somebody wants
+    /// to know all of it.
+    #[inline]
+    fn on_plain(&mut self, carrier: &Carrier, packet: &mut Packet) -> Prediction {
+        if self.run.is_some() || self.context.trace.is_on() {
+            return Prediction::Failed;
+        }
+        let Some(header) = carrier.plain_header(packet) else { return Prediction::Failed };
+        self.tcp.handle_plain(self.context, self.now, carrier, &header, packet)
     }
 
     /// Merges a segment into the run, lets it begin another one, or gives it to TCP when none can follow.

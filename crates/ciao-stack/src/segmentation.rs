@@ -7,9 +7,10 @@
 use crate::interface::Checksums;
 use ciao_tcp::SegmentOut;
 use ciao_wire::checksum::pseudo_header;
+use ciao_wire::tcp_plain::PLAIN_HEADER_BYTES;
 use ciao_wire::{
-    Checksum, Ecn, Head, Ipv4Header, Ipv6Header, Packet, PacketId, Payload, Protocol, Sum, TcpFlags,
-    TcpHeader, ipv4, ipv6, tcp,
+    Checksum, Ecn, Head, Ipv4Header, Ipv6Header, Packet, PacketId, Payload, PlainHeader, Protocol, Sum,
+    TcpFlags, TcpHeader, ipv4, ipv6, tcp,
 };
 use core::net::IpAddr;
 
@@ -55,7 +56,6 @@ impl Envelope {
 }
 
 /// A packet around one segment, or around a super-segment as it is.
-// RFC 9293 §3.1 MUST-2
 #[inline]
 pub(crate) fn packet(
     envelope: &Envelope,
@@ -64,20 +64,46 @@ pub(crate) fn packet(
     payload: Payload,
     segment_size: u16,
 ) -> Packet {
+    let emit = |bytes: &mut [u8]| header.emit(bytes);
+    let packet = packet_with(envelope, checksums, header.header_len(), emit, payload);
+    Packet { segment_size, ..packet }
+}
+
+/// A packet around one segment with a plain header.
+#[inline]
+pub(crate) fn plain_packet(
+    envelope: &Envelope,
+    checksums: Checksums,
+    header: &PlainHeader,
+    payload: Payload,
+) -> Packet {
+    let emit = |bytes: &mut [u8]| header.emit(bytes.first_chunk_mut().expect("there is room for all of it"));
+    packet_with(envelope, checksums, PLAIN_HEADER_BYTES, emit, payload)
+}
+
+/// A packet around a payload and a TCP header of `tcp_len` bytes, which `emit` writes and sums.
+// RFC 9293 §3.1 MUST-2
+#[inline]
+fn packet_with(
+    envelope: &Envelope,
+    checksums: Checksums,
+    tcp_len: usize,
+    emit: impl FnOnce(&mut [u8]) -> Sum,
+    payload: Payload,
+) -> Packet {
     let ip_len = envelope.header_len();
-    let tcp_len = header.header_len();
     let len = tcp_len + payload.len();
     let mut head = Head::zeroed(ip_len + tcp_len);
     let (ip_bytes, tcp_bytes) = head.as_mut_slice().split_at_mut(ip_len);
     envelope.emit(Protocol::TCP, len, ip_bytes);
-    let sum = header.emit(tcp_bytes);
+    let sum = emit(tcp_bytes);
     let pseudo = pseudo_sum(envelope, len);
     let (field, checksum) = match checksums {
         Checksums::ByHost => (pseudo.add_sum(sum).add_payload(&payload).finish(), Checksum::Unknown),
         Checksums::ByLink => (pseudo.fold(), partial(ip_len)),
     };
     write_checksum(tcp_bytes, field);
-    Packet { head, payload, segment_size, checksum, id: PacketId(0) }
+    Packet { head, payload, segment_size: 0, checksum, id: PacketId(0) }
 }
 
 fn pseudo_sum(envelope: &Envelope, len: usize) -> Sum {

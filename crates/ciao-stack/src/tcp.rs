@@ -19,6 +19,7 @@ mod time_waits;
 mod timeouts;
 
 pub(crate) use arrival::Arrival;
+pub(crate) use timeouts::earliest;
 
 use crate::context::{Context, key};
 use crate::counters::Counts;
@@ -29,7 +30,7 @@ use crate::interface::Segmentation;
 use crate::memory::Memory;
 use crate::ports::Walks;
 use crate::request::IpOptions;
-use crate::segmentation::{Cutting, Envelope, Rest, packet};
+use crate::segmentation::{Cutting, Envelope, Rest, packet, plain_packet};
 use crate::trace::{HostTraceEvent, Opening};
 use crate::wheel::{TimerHandle, Wheel};
 use alloc::boxed::Box;
@@ -37,7 +38,7 @@ use alloc::collections::VecDeque;
 use ciao_tcp::fast_open::FastOpenOutcome;
 use ciao_tcp::isn::{Secret, initial_sequence, timestamp_offset};
 use ciao_tcp::{Connection, Event, SegmentOut, Setup, TcpInfo, TcpState, TraceEvent};
-use ciao_wire::{Instant, Packet};
+use ciao_wire::{Instant, Packet, Payload, PlainHeader};
 use core::net::{IpAddr, SocketAddr};
 use fast_open::FastOpens;
 use listeners::{ACCEPT_TIMEOUT, Listeners};
@@ -195,36 +196,44 @@ impl Tcp {
 
     /// Passes the events of a connection to whoever holds it.
     fn report_events(&mut self, context: &mut Context, now: Instant, index: u32) {
-        while let Some(event) = self.tables.sockets[index as usize].connection.poll_event() {
-            let socket = &mut self.tables.sockets[index as usize];
-            if let Event::PathMss(mss) = event {
-                learn_path(context, now, socket, mss);
-                continue;
-            }
-            let (owner, name) = (socket.owner, socket.name(index));
-            let mut was_early = false;
-            if matches!(event, Event::Connected | Event::Closed(_))
-                && let Some(outcome) = socket.connection.take_fast_open_outcome()
-            {
-                was_early = outcome == FastOpenOutcome::Completed;
-                let remote = socket.endpoints.remote_address();
-                self.note_fast_open(now, remote, outcome);
-            }
-            match owner {
-                Owner::Application => context.events.push_back(HostEvent::Tcp(name, event)),
-                // One that opened early has waited to be accepted since then.
-                Owner::Listener(listener) if event == Event::Connected && !was_early => {
-                    let listener_slot = self.listeners.at_mut(listener);
-                    listener_slot.accept.push_back((now + ACCEPT_TIMEOUT, index));
-                    if !listener_slot.timer.is_set() {
-                        let waiter = Waiter::Listener(listener).token();
-                        listener_slot.timer = self.wheel.insert(now + ACCEPT_TIMEOUT, waiter);
-                    }
-                    context.events.push_back(HostEvent::Acceptable(listener_slot.name(listener)));
+        loop {
+            let socket = &mut *self.tables.sockets[index as usize];
+            let Some(event) = socket.connection.poll_event() else { return };
+            match event {
+                Event::PathMss(mss) => learn_path(context, now, socket, mss),
+                Event::Connected | Event::Closed(_) => self.report_turn(context, now, index, event),
+                _ if socket.owner == Owner::Application => {
+                    context.events.push_back(HostEvent::Tcp(socket.name(index), event));
                 }
                 // Who accepts later tries first and sees for himself.
-                Owner::Listener(_) | Owner::Nobody => {}
+                _ => {}
             }
+        }
+    }
+
+    /// Tells that a connection has begun, or ended.
+    fn report_turn(&mut self, context: &mut Context, now: Instant, index: u32, event: Event) {
+        let socket = &mut self.tables.sockets[index as usize];
+        let (owner, name) = (socket.owner, socket.name(index));
+        let mut was_early = false;
+        if let Some(outcome) = socket.connection.take_fast_open_outcome() {
+            was_early = outcome == FastOpenOutcome::Completed;
+            let remote = socket.endpoints.remote_address();
+            self.note_fast_open(now, remote, outcome);
+        }
+        match owner {
+            Owner::Application => context.events.push_back(HostEvent::Tcp(name, event)),
+            // One that opened early has waited to be accepted since then.
+            Owner::Listener(listener) if event == Event::Connected && !was_early => {
+                let listener_slot = self.listeners.at_mut(listener);
+                listener_slot.accept.push_back((now + ACCEPT_TIMEOUT, index));
+                if !listener_slot.timer.is_set() {
+                    let waiter = Waiter::Listener(listener).token();
+                    listener_slot.timer = self.wheel.insert(now + ACCEPT_TIMEOUT, waiter);
+                }
+                context.events.push_back(HostEvent::Acceptable(listener_slot.name(listener)));
+            }
+            Owner::Listener(_) | Owner::Nobody => {}
         }
     }
 
@@ -244,6 +253,11 @@ impl Tcp {
                 self.end_turn();
                 continue;
             };
+            if let Some((header, payload)) = socket.connection.poll_plain(now) {
+                let way = Way::of(socket);
+                self.continue_turn(context, now, index);
+                return Some(way.wrap_plain(context, now, &header, payload));
+            }
             let Some(mut segment) = socket.connection.poll_transmit(now) else {
                 socket.readiness = Readiness::Idle;
                 self.end_turn();
@@ -256,19 +270,25 @@ impl Tcp {
                 // What was sent may have made room for the application.
                 self.report_events(context, now, index);
             }
-            let socket = &mut self.tables.sockets[index as usize];
-            self.left_in_turn -= 1;
-            if !socket.connection.may_transmit() {
-                socket.readiness = Readiness::Idle;
-                self.end_turn();
-                self.come_to_rest(context, now, index);
-            } else if self.left_in_turn == 0 {
-                self.ready.push_back(index);
-                self.end_turn();
-            }
+            self.continue_turn(context, now, index);
             return Some(way.wrap(context, now, &mut segment, &mut self.cutting));
         }
         None
+    }
+
+    /// A connection whose turn it is has sent a segment.
+    #[inline]
+    fn continue_turn(&mut self, context: &mut Context, now: Instant, index: u32) {
+        let socket = &mut self.tables.sockets[index as usize];
+        self.left_in_turn -= 1;
+        if !socket.connection.may_transmit() {
+            socket.readiness = Readiness::Idle;
+            self.end_turn();
+            self.come_to_rest(context, now, index);
+        } else if self.left_in_turn == 0 {
+            self.ready.push_back(index);
+            self.end_turn();
+        }
     }
 
     fn end_turn(&mut self) {
@@ -423,6 +443,23 @@ impl Way {
     fn of(socket: &Socket) -> Self {
         let Socket { id, endpoints, ip, interface, .. } = *socket;
         Self { connection: id, endpoints, ip, interface }
+    }
+
+    /// Puts headers around a segment that has a plain one.
+    #[inline]
+    fn wrap_plain(
+        &self,
+        context: &mut Context,
+        now: Instant,
+        header: &PlainHeader,
+        payload: Payload,
+    ) -> (InterfaceId, Packet) {
+        let checksums = context.checksums(self.interface);
+        let envelope = context.envelope(self.endpoints.local, self.endpoints.remote_address(), self.ip);
+        let mut packet = plain_packet(&envelope, checksums, header, payload);
+        packet.id = context.number_sent();
+        context.record_sent(now, self.interface, &packet, Some(self.connection));
+        (self.interface, packet)
     }
 
     /// Puts headers around a segment; begins to cut it when its link does not.

@@ -124,13 +124,12 @@ impl RightSizing {
 }
 
 impl Connection {
-    /// A timestamp of ours has come back with data: measures the round trip of the receiver.
+    /// A timestamp of ours, `echo`, has come back with data: measures the round trip of the receiver.
     // RFC 7323 §4.1 7323-4b: not for RTO, which takes no sample from segments that acknowledge nothing new
     #[cold]
-    pub(crate) fn sample_receive_rtt(&mut self, now: Instant, segment: &Segment) {
-        let Some(timestamps) = segment.header.options.timestamps else { return };
+    pub(crate) fn sample_receive_rtt(&mut self, now: Instant, echo: u32) {
         self.right_sizing.wants_sample = false;
-        self.right_sizing.sample(clock(now, self.timestamps.offset).wrapping_sub(timestamps.echo));
+        self.right_sizing.sample(clock(now, self.timestamps.offset).wrapping_sub(echo));
     }
 
     /// After a read: once in a round trip, lets the receive buffer grow to what the path brings.

@@ -273,6 +273,20 @@ impl Controller {
     }
 }
 
+impl Controller {
+    /// cwnd in bytes, as [`Congestion::window_bytes`]: asked several times for each segment, so without a
+    /// call through a table for those that only keep it.
+    #[must_use]
+    #[inline]
+    pub fn window_bytes(&self) -> u32 {
+        match self {
+            Self::Reno(reno) => reno.window_bytes(),
+            Self::Cubic(cubic) => cubic.window_bytes(),
+            Self::Bbr(bbr) => bbr.window_bytes(),
+        }
+    }
+}
+
 impl Deref for Controller {
     type Target = dyn Congestion;
 

@@ -40,6 +40,26 @@ pub(crate) struct Rare {
 }
 
 impl Counters {
+    /// So many segments came, with payload or without.
+    #[inline]
+    pub(crate) fn received(&mut self, now: Instant, segments: u32, has_payload: bool) {
+        self.segments_received = self.segments_received.saturating_add(segments);
+        self.received = Moment::of(now);
+        if has_payload {
+            self.data_segments_received = self.data_segments_received.saturating_add(segments);
+        }
+    }
+
+    /// So many segments went out, with payload or without.
+    #[inline]
+    pub(crate) fn sent(&mut self, now: Instant, segments: u32, has_payload: bool) {
+        self.segments_sent = self.segments_sent.saturating_add(segments);
+        self.sent = Moment::of(now);
+        if has_payload {
+            self.data_segments_sent = self.data_segments_sent.saturating_add(segments);
+        }
+    }
+
     /// So many segments were sent again, with `data` bytes of payload.
     pub(crate) fn retransmitted(&mut self, segments: u32, data: u32) {
         let rare = self.rare();
@@ -70,7 +90,13 @@ impl Moment {
 
     /// The time from here to `now`.
     pub(crate) fn until(self, now: Instant) -> Duration {
-        Self(Self::of(now).0.wrapping_sub(self.0)).duration()
+        Duration::from_nanos(self.nanos_until(now))
+    }
+
+    /// The time from here to `now` in nanoseconds.
+    #[inline]
+    pub(crate) fn nanos_until(self, now: Instant) -> u64 {
+        u64::from(Self::of(now).0.wrapping_sub(self.0)) << Self::TICK_DIGITS
     }
 
     fn duration(self) -> Duration {

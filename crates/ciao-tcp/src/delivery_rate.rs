@@ -238,7 +238,7 @@ mod tests {
     }
 
     fn sample(sent: &mut Sent, millis: u64) -> Option<RateSample> {
-        sent.rate_sample(at(millis), Duration::from_millis(10))
+        sent.rate_sample(at(millis), || Duration::from_millis(10))
     }
 
     #[test]

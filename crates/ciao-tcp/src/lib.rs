@@ -12,6 +12,7 @@
 //! | Which moves between states are legal, and for which causes? | [`state`] |
 //! | What do OPEN, SEND, RECEIVE, CLOSE, ABORT and STATUS do? (§3.10.1–6) | `user_calls` |
 //! | What happens when a segment arrives? (§3.10.7) | `segment_arrives` and one file for each check |
+//! | What does nearly every segment bring and take? | [`header_prediction`] |
 //! | What happens when a timer fires? (§3.10.8) | `timeouts` |
 //! | Where is TIME-WAIT handled? | [`time_wait`] |
 //! | Which timers are there? | [`timers`] |
@@ -51,6 +52,7 @@ mod ecn;
 pub mod error;
 pub mod event;
 pub mod fast_open;
+pub mod header_prediction;
 pub mod icmp;
 pub mod info;
 pub mod isn;
@@ -85,6 +87,7 @@ pub use config::{Config, SocketOptions};
 pub use connection::{Connection, Setup};
 pub use error::{ConnectionError, DropReason};
 pub use event::Event;
+pub use header_prediction::Prediction;
 pub use icmp::{Belief, IcmpError, IcmpErrorKind};
 pub use info::TcpInfo;
 pub use listener::{HalfOpen, HalfOpenAnswer, HalfOpenFate};

@@ -6,6 +6,7 @@
 
 use crate::Config;
 use ciao_wire::Instant;
+use ciao_wire::time::whole_nanos;
 use core::time::Duration;
 
 /// RTO for data when the SYN had to be repeated (RFC 6298 §5.7): its round trip may be longer than the first
@@ -83,7 +84,7 @@ impl RttEstimator {
     // RFC 9293 §3.8.1 MUST-18
     #[expect(clippy::cast_possible_truncation, reason = "means of 32-bit numbers, and a clock that wraps")]
     pub fn sample(&mut self, now: Instant, rtt: Duration) {
-        let nanos = u64::try_from(rtt.as_nanos()).unwrap_or(u64::MAX);
+        let nanos = whole_nanos(rtt);
         let steps = u32::try_from(nanos.saturating_add(STEP_NANOS / 2) / STEP_NANOS).unwrap_or(u32::MAX);
         let tick = (now.as_nanos() >> SPAN_TICK_DIGITS) as u32;
         if self.phase == Phase::Sampled {
@@ -113,8 +114,9 @@ impl RttEstimator {
     }
 
     /// Twice SRTT, for the timer of the tail loss probe.
-    pub(crate) fn twice_srtt(&self) -> Option<Duration> {
-        (self.phase == Phase::Sampled).then(|| Duration::from_nanos(u64::from(self.srtt) * 2 * STEP_NANOS))
+    #[inline]
+    pub(crate) fn twice_srtt_nanos(&self) -> Option<u64> {
+        (self.phase == Phase::Sampled).then(|| u64::from(self.srtt) * 2 * STEP_NANOS)
     }
 
     /// RTTVAR, the smoothed deviation.
@@ -135,22 +137,28 @@ impl RttEstimator {
     // RFC 6298 §2.1, §2.4, §2.5 6298-2a, 6298-2c, 6298-2d; RFC 8961 §4 8961-1
     #[must_use]
     pub fn rto(&self, config: &Config) -> Duration {
+        Duration::from_nanos(self.rto_nanos(config))
+    }
+
+    /// RTO in nanoseconds.
+    #[inline]
+    pub(crate) fn rto_nanos(&self, config: &Config) -> u64 {
         let rto = match self.phase {
-            Phase::NoSample => config.rto_initial,
+            Phase::NoSample => whole_nanos(config.rto_initial),
             // RFC 6298 §5.7 6298-5c
-            Phase::SynTimedOut => config.rto_initial.max(RTO_AFTER_SYN_TIMEOUT),
+            Phase::SynTimedOut => whole_nanos(config.rto_initial.max(RTO_AFTER_SYN_TIMEOUT)),
             Phase::Sampled => {
                 let variation = (4 * u64::from(self.rttvar) * STEP_NANOS).max(CLOCK_GRANULARITY_NANOS);
-                duration(self.srtt) + Duration::from_nanos(variation)
+                u64::from(self.srtt) * STEP_NANOS + variation
             }
         };
         // RFC 6298 §5.5 6298-5b
-        let rto = rto.max(config.rto_min);
+        let rto = rto.max(whole_nanos(config.rto_min));
         let backed_off = match self.back_off {
             0 => rto,
-            count => rto.saturating_mul(1u32.checked_shl(u32::from(count)).unwrap_or(u32::MAX)),
+            count => rto.saturating_mul(1u64.checked_shl(u32::from(count)).unwrap_or(u64::MAX)),
         };
-        backed_off.min(config.rto_max)
+        backed_off.min(whole_nanos(config.rto_max))
     }
 
     /// How often RTO was doubled since the last sample.

@@ -14,7 +14,6 @@ pub(crate) mod text;
 pub(crate) mod urgent;
 
 use crate::connection::Connection;
-use crate::counters::Moment;
 use crate::error::DropReason;
 use crate::segment::Segment;
 use crate::state::TcpState;
@@ -26,12 +25,7 @@ pub(crate) type Verdict = Result<(), DropReason>;
 impl Connection {
     pub(crate) fn segment_arrives(&mut self, now: Instant, segment: &mut Segment) {
         let count = u32::try_from(segment.count()).unwrap_or(u32::MAX);
-        let counters = &mut self.counters;
-        counters.segments_received = counters.segments_received.saturating_add(count);
-        counters.received = Moment::of(now);
-        if !segment.payload.is_empty() {
-            counters.data_segments_received = counters.data_segments_received.saturating_add(count);
-        }
+        self.counters.received(now, count, !segment.payload.is_empty());
         // The reason is recorded where it was found; nothing is left to do with it here.
         let _reason = match self.state {
             TcpState::Closed | TcpState::Listen => self.in_closed(segment),

@@ -284,8 +284,12 @@ impl Sent {
     }
 
     /// How fast the path delivered what was acknowledged since the last call.
-    pub(crate) fn rate_sample(&mut self, now: Instant, min_rtt: Duration) -> Option<RateSample> {
-        self.rate.as_mut()?.sample(now, min_rtt)
+    pub(crate) fn rate_sample(
+        &mut self,
+        now: Instant,
+        min_rtt: impl FnOnce() -> Duration,
+    ) -> Option<RateSample> {
+        self.rate.as_mut()?.sample(now, min_rtt())
     }
 
     /// The latest delivery rate in bytes a second, and what held the sender back then.

@@ -8,6 +8,7 @@ use crate::state::{Cause, TcpState};
 use crate::timers::Timer;
 use crate::trace::TraceEvent;
 use ciao_wire::Instant;
+use ciao_wire::time::whole_nanos;
 
 impl Connection {
     /// Handles every timer that is due at `now`.
@@ -75,10 +76,12 @@ impl Connection {
     // New data behind what is outstanding does not put the probe off, though it might: what it probes for is
     // older.
     pub(crate) fn restart_retransmit_timer(&mut self, now: Instant) {
-        let rto = self.rtt.rto(&self.config);
-        match self.probe_timeout() {
-            Some(probe_timeout) => self.set_timer(Timer::LossProbe, now + probe_timeout.min(rto)),
-            None => self.set_timer(Timer::Retransmit, now + rto),
+        let rto = self.rtt.rto_nanos(&self.config);
+        match self.probe_timeout_nanos() {
+            Some(probe_timeout) => {
+                self.set_timer(Timer::LossProbe, now.plus_nanos(probe_timeout.min(rto)));
+            }
+            None => self.set_timer(Timer::Retransmit, now.plus_nanos(rto)),
         }
     }
 
@@ -93,9 +96,12 @@ impl Connection {
     /// Before the first byte after a silence: what was learnt of the path is out of date.
     // RFC 5681 §4.1 5681-4a
     pub(crate) fn restart_when_idle(&mut self, now: Instant) {
-        let idle = now.since(self.recovery.data_sent_at);
+        let idle = now.nanos_since(self.recovery.data_sent_at);
         // The least RTO first: it spares the arithmetic at nearly every write.
-        if self.outstanding() == 0 && idle > self.config.rto_min && idle > self.rtt.rto(&self.config) {
+        if self.outstanding() == 0
+            && idle > whole_nanos(self.config.rto_min)
+            && idle > self.rtt.rto_nanos(&self.config)
+        {
             let segments = self.config.initial_window_segments;
             let restart_window_bytes = initial_window_bytes(self.effective_mss(), segments, 0);
             self.congestion.on_idle_restart(now, restart_window_bytes);

@@ -219,6 +219,11 @@ impl Trace {
         Self((tracing == Tracing::On).then(Box::default))
     }
 
+    /// True when events are collected.
+    pub(crate) fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Collects an event; it is not even built when collecting is off.
     pub(crate) fn record(&mut self, event: impl FnOnce() -> TraceEvent) {
         if let Some(events) = &mut self.0 {

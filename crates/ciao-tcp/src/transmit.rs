@@ -102,6 +102,16 @@ impl Owed {
         }
     }
 
+    /// Something is owed that goes out before new data.
+    #[inline]
+    pub(crate) fn is_out_of_turn(&self) -> bool {
+        self.reset.is_some()
+            || self.syn
+            || self.duplicate_acks > 0
+            || self.duplicate.is_some()
+            || self.loss_probe
+    }
+
     /// The connection has ended: nothing is owed any more but perhaps a RST.
     pub(crate) fn forget_all_but_reset(&mut self) {
         self.syn = false;
@@ -306,18 +316,19 @@ impl Connection {
     #[must_use]
     pub fn may_transmit(&self) -> bool {
         let owed = &self.owed;
-        owed.ack == OwedAck::Now
-            || self.unsent() > 0
-            || self.sent.lost() > 0
-            || self.fin == Fin::Queued
-            || owed.syn
-            || owed.duplicate_acks > 0
-            || owed.challenge_ack
-            || owed.window_update
-            || owed.window_probe
-            || owed.loss_probe
-            || owed.keep_alive
-            || owed.reset.is_some()
+        // All in one: asked after each input, and nearly always false.
+        let is_owed = (owed.ack == OwedAck::Now)
+            | owed.syn
+            | owed.challenge_ack
+            | owed.window_update
+            | owed.window_probe
+            | owed.loss_probe
+            | owed.keep_alive
+            | owed.reset.is_some()
+            | (owed.duplicate_acks > 0)
+            | (self.fin == Fin::Queued)
+            | (self.sent.lost() > 0);
+        is_owed || self.unsent() > 0
     }
 
     /// Why nothing is sent now. Drain `poll_transmit` first; a connection that could send answers what it

@@ -62,6 +62,14 @@ impl Sum {
         self.plus(u64::from(word.to_be()), false)
     }
 
+    /// The sum of the words of numbers of 32 bits, of which 2^32 would fit without a carry.
+    #[must_use]
+    #[inline]
+    pub fn of_words<const COUNT: usize>(words: [u32; COUNT]) -> Self {
+        let words = words.iter().map(|word| u64::from(word.to_be())).sum();
+        Self { words, is_odd: false }
+    }
+
     /// Adds what was summed elsewhere, of an even number of bytes on both sides.
     #[must_use]
     #[inline]

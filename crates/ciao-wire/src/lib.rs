@@ -3,6 +3,7 @@
 //! | question | file |
 //! |---|---|
 //! | What does a TCP header look like, which options does it carry? | [`tcp`], [`tcp_options`] |
+//! | What does it look like nearly always? | [`tcp_plain`] |
 //! | IPv4, IPv6 and what they have in common | [`ipv4`], [`ipv6`], [`ipv6_extensions`], [`ip`] |
 //! | ICMP echo and errors, both versions | [`icmpv4`], [`icmpv6`] |
 //! | Which packet does an ICMP error speak of? | [`quote`] |
@@ -30,6 +31,7 @@ pub mod quote;
 pub mod seq;
 pub mod tcp;
 pub mod tcp_options;
+pub mod tcp_plain;
 pub mod time;
 pub mod udp;
 
@@ -45,5 +47,6 @@ pub use quote::Quote;
 pub use seq::SeqNum;
 pub use tcp::{TcpFlags, TcpHeader};
 pub use tcp_options::{FastOpenCookie, SackBlock, SackBlocks, TcpOptions, Timestamps};
+pub use tcp_plain::PlainHeader;
 pub use time::Instant;
 pub use udp::UdpHeader;

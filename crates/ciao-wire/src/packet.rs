@@ -67,6 +67,12 @@ impl Head {
     }
 }
 
+impl Default for Head {
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}
+
 impl core::fmt::Debug for Head {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_tuple("Head").field(&self.as_slice()).finish()
@@ -91,7 +97,7 @@ pub enum Checksum {
 }
 
 /// One IP packet, or a super-segment.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Packet {
     /// IP and transport headers; empty when they stand at the start of `payload`.
     pub head: Head,

@@ -23,7 +23,7 @@ pub const MAX_OPTION_BYTES: usize = 40;
 /// Timestamps with the two NOPs that align them.
 const TIMESTAMPS_BYTES: usize = 12;
 /// The first four of them.
-const TIMESTAMPS_START: [u8; 4] = [KIND_NOP, KIND_NOP, KIND_TIMESTAMPS, 10];
+pub(crate) const TIMESTAMPS_START: [u8; 4] = [KIND_NOP, KIND_NOP, KIND_TIMESTAMPS, 10];
 
 /// The timestamps option (RFC 7323 §3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

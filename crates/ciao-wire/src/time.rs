@@ -58,6 +58,19 @@ impl Instant {
         self.0 / 1_000_000
     }
 
+    /// The moment `nanos` nanoseconds from here, at most [`Instant::NEVER`].
+    #[must_use]
+    pub const fn plus_nanos(self, nanos: u64) -> Self {
+        Self(self.0.saturating_add(nanos))
+    }
+
+    /// Nanoseconds from `earlier` to here, zero when `earlier` is later: [`Instant::since`] without the
+    /// division that makes a [`Duration`].
+    #[must_use]
+    pub const fn nanos_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
     /// The time from `earlier` to here, zero when `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
@@ -66,7 +79,8 @@ impl Instant {
 }
 
 /// The nanoseconds of `duration`, at most `u64::MAX`. In 64 bits, because every packet asks several times.
-const fn whole_nanos(duration: Duration) -> u64 {
+#[must_use]
+pub const fn whole_nanos(duration: Duration) -> u64 {
     duration.as_secs().saturating_mul(1_000_000_000).saturating_add(duration.subsec_nanos() as u64)
 }
 

@@ -2,6 +2,7 @@
 //!
 //! What the connection, the half-open record or the TIME-WAIT record does with it is decided in `ciao-tcp`.
 
+use crate::carrier::Carrier;
 use crate::context::{Context, Origin};
 use crate::demux::{Endpoints, Holder};
 use crate::error::HostDropReason;
@@ -17,11 +18,12 @@ use crate::trace::{HostTraceEvent, Opening};
 use ciao_tcp::icmp::{Belief, IcmpError, IcmpErrorKind};
 use ciao_tcp::isn::timestamp_offset;
 use ciao_tcp::{
-    Cause, DropReason, HalfOpen, HalfOpenAnswer, Segment, SegmentOut, TcpState, TimeWaitAnswer, TraceEvent,
-    answer_from_closed,
+    Cause, DropReason, HalfOpen, HalfOpenAnswer, Prediction, Segment, SegmentOut, TcpState, TimeWaitAnswer,
+    TraceEvent, answer_from_closed,
 };
 use ciao_wire::quote::Quote;
-use ciao_wire::{Instant, SeqNum};
+use ciao_wire::tcp_plain::PLAIN_HEADER_BYTES;
+use ciao_wire::{Instant, Packet, PlainHeader, SeqNum};
 use core::panic::Location;
 
 /// A segment for one of our addresses, or several that were merged.
@@ -49,6 +51,31 @@ impl Tcp {
         if let Err(reason) = handled {
             context.drop_packet(now, packet, reason);
         }
+    }
+
+    /// Gives the connection that the last segment was for what it is likely to expect: `packet`, around a
+    /// segment with `header`. Of a packet that it does not take nothing has changed.
+    #[inline]
+    pub(crate) fn handle_plain(
+        &mut self,
+        context: &mut Context,
+        now: Instant,
+        carrier: &Carrier,
+        header: &PlainHeader,
+        packet: &mut Packet,
+    ) -> Prediction {
+        let mut endpoints = carrier.addresses();
+        endpoints.set_ports(header.destination_port, header.source_port);
+        let Some((index, socket)) = self.tables.last_receiver(&endpoints) else {
+            return Prediction::Failed;
+        };
+        socket.connection.set_memory(self.memory.level());
+        let headers_len = if packet.head.is_empty() { carrier.ip_len + PLAIN_HEADER_BYTES } else { 0 };
+        let held = socket.connection.handle_plain(now, header, &mut packet.payload, headers_len);
+        if held == Prediction::Held {
+            self.after_input(context, now, index);
+        }
+        held
     }
 
     /// Hands an ICMP error to the connection whose packet it quotes.

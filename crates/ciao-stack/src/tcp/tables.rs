@@ -97,11 +97,7 @@ impl Tables {
     /// asked first.
     #[inline]
     pub(crate) fn find_receiver(&mut self, endpoints: &Endpoints) -> Option<Holder> {
-        if let Some(index) = self.last_receiver
-            && let Some(socket) = self.sockets.get(index as usize)
-            && socket.endpoints == *endpoints
-            && socket.reach == Reach::Listed
-        {
+        if let Some((index, _)) = self.last_receiver(endpoints) {
             return Some(Holder::Connection(index));
         }
         let found = self.find(endpoints);
@@ -110,6 +106,14 @@ impl Tables {
             _ => None,
         };
         found
+    }
+
+    /// The connection that the last segment was for, if it has these endpoints.
+    #[inline]
+    pub(crate) fn last_receiver(&mut self, endpoints: &Endpoints) -> Option<(u32, &mut Socket)> {
+        let index = self.last_receiver?;
+        let socket = self.sockets.get_mut(index as usize)?;
+        (socket.endpoints == *endpoints && socket.reach == Reach::Listed).then_some((index, &mut **socket))
     }
 
     /// Where the numbers begin at the earliest of a connection that we open with the endpoints of `holder`;

@@ -22,6 +22,15 @@ pub(crate) enum Waiter {
 
 const KIND_SHIFT: u32 = 30;
 
+/// The earlier of two moments that there may be.
+#[inline]
+pub(crate) fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
 impl Waiter {
     /// In 32 bits: the kind in the upper two, the index below.
     pub(crate) fn token(self) -> u32 {
@@ -58,8 +67,7 @@ impl Tcp {
     /// A time before which `handle_timeout` has nothing to do.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let (half_open, time_waits) = (&self.tables.half_open, &self.tables.time_waits);
-        let others = half_open.next_deadline().into_iter().chain(time_waits.next_expiry());
-        self.wheel.next().into_iter().chain(others).min()
+        earliest(earliest(self.wheel.next(), half_open.next_deadline()), time_waits.next_expiry())
     }
 
     fn connection_timer_fired(&mut self, context: &mut Context, now: Instant, index: u32) {

@@ -239,6 +239,7 @@ impl Congestion for Cubic {
         self.window.set_segment_size(smss);
     }
 
+    #[inline]
     fn window_bytes(&self) -> u32 {
         self.window.cwnd
     }

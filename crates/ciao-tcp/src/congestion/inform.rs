@@ -55,7 +55,7 @@ impl Connection {
         if delivered_bytes == 0 && lost_bytes == 0 {
             return;
         }
-        let rate = self.sent.rate_sample(now, self.rtt.min_rtt().unwrap_or_default());
+        let rate = self.sent.rate_sample(now, || self.rtt.min_rtt().unwrap_or_default());
         let recovering = match (before.recovering, self.recovery.phase.recovering()) {
             (Recovering::Fast, _) | (_, Recovering::Fast) => Recovering::Fast,
             (Recovering::Timeout, _) | (_, Recovering::Timeout) => Recovering::Timeout,

@@ -78,6 +78,7 @@ impl Congestion for Reno {
         self.window.set_segment_size(smss);
     }
 
+    #[inline]
     fn window_bytes(&self) -> u32 {
         self.window.cwnd
     }

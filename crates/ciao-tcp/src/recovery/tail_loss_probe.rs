@@ -8,6 +8,7 @@ use crate::timers::Timer;
 use crate::trace::{LossSign, TraceEvent};
 use crate::transmit::Plan;
 use crate::variables::Fin;
+use ciao_wire::time::whole_nanos;
 use ciao_wire::{Instant, SeqNum};
 use core::time::Duration;
 
@@ -37,27 +38,29 @@ enum Content {
 }
 
 impl Connection {
-    /// PTO, when a probe may be what comes next: the retransmission timer serves once a loss is known, and
-    /// while a probe is out.
+    /// PTO in nanoseconds, when a probe may be what comes next: the retransmission timer serves once a loss
+    /// is known, and while a probe is out.
     // RFC 8985 §7.2 8985-7a; RFC 8985 §7.3 8985-7b
     #[inline]
-    pub(crate) fn probe_timeout(&self) -> Option<Duration> {
+    pub(crate) fn probe_timeout_nanos(&self) -> Option<u64> {
         if !self.sack || self.recovery.phase != Phase::Open || self.is_opening() || self.sent.sacked() > 0 {
             return None;
         }
         if self.recovery.episode.as_ref().is_some_and(|episode| episode.probe.is_some()) {
             return None;
         }
-        let Some(two_round_trips) = self.rtt.twice_srtt() else { return Some(PROBE_TIMEOUT_INITIAL) };
+        let Some(two_round_trips) = self.rtt.twice_srtt_nanos() else {
+            return Some(whole_nanos(PROBE_TIMEOUT_INITIAL));
+        };
         // One segment is what the RFC says; two that are not full are not acknowledged at once either.
         let may_be_delayed = self.outstanding() < 2 * u32::from(self.effective_mss());
-        let delay = if may_be_delayed { MAX_ACK_DELAY } else { Duration::ZERO };
-        Some((two_round_trips + delay).max(PROBE_TIMEOUT_MIN))
+        let delay = if may_be_delayed { whole_nanos(MAX_ACK_DELAY) } else { 0 };
+        Some((two_round_trips + delay).max(whole_nanos(PROBE_TIMEOUT_MIN)))
     }
 
     // RFC 8985 §7.3 8985-7b: whether a probe goes out or not, the retransmission timer is next
     pub(crate) fn probe_timer_fired(&mut self, now: Instant) {
-        let may_probe = self.outstanding() > 0 && self.snd.wnd > 0 && self.probe_timeout().is_some();
+        let may_probe = self.outstanding() > 0 && self.snd.wnd > 0 && self.probe_timeout_nanos().is_some();
         self.owed.loss_probe = may_probe;
         let at = now + self.rtt.rto(&self.config);
         self.set_timer(Timer::Retransmit, at);

@@ -16,6 +16,22 @@ use crate::variables::Fin;
 use ciao_wire::{Instant, SeqNum};
 use core::time::Duration;
 
+/// The window that a segment offers, and what tells how new that is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window {
+    /// SEG.WND as it stands in the header.
+    pub(crate) field: u16,
+    pub(crate) seq: SeqNum,
+    pub(crate) ack: SeqNum,
+}
+
+impl Window {
+    #[inline]
+    fn of(segment: &Segment) -> Self {
+        Self { field: segment.header.window, seq: segment.header.seq, ack: segment.header.ack }
+    }
+}
+
 impl Connection {
     pub(crate) fn check_ack(&mut self, now: Instant, segment: &Segment) -> Verdict {
         if !segment.header.flags.ack() {
@@ -29,7 +45,7 @@ impl Connection {
                 return self.dropped(DropReason::UnacceptableAck);
             }
             self.acknowledge_up_to(now, self.snd.iss + 1, None);
-            self.take_window(segment);
+            self.take_window_of(segment);
             self.enter(Cause::SynAcknowledged);
             self.established(now);
             if ack == self.snd.una {
@@ -57,7 +73,7 @@ impl Connection {
         let mut report = self.begin_report(now, segment);
         let mut rtt = None;
         let window_before = self.snd.wnd;
-        let may_update_window = self.window_is_newer(segment);
+        let may_update_window = self.is_newer(&Window::of(segment));
         if ack.after(self.snd.una) {
             rtt = self.acknowledge_up_to(now, ack, report.as_mut());
         } else if ack == self.snd.una {
@@ -69,7 +85,7 @@ impl Connection {
             }
         }
         if may_update_window {
-            self.take_window(segment);
+            self.take_window_of(segment);
         }
         if let Some(report) = &report {
             rtt = rtt.or_else(|| self.sample_selective_round_trip(now, report));
@@ -186,30 +202,41 @@ impl Connection {
     }
 
     /// The window of `segment` in bytes.
-    // RFC 7323 §2.3 7323-2e, RFC 9293 §3.1 MUST-1
+    // RFC 9293 §3.1 MUST-1
     pub(crate) fn scaled_window(&self, segment: &Segment) -> u32 {
-        let shift = if segment.header.flags.syn() { 0 } else { self.snd.wind_shift };
-        u32::from(segment.header.window) << shift
+        u32::from(segment.header.window) << self.shift_of(segment)
     }
 
-    /// True when the window of `segment` is not older than the one we have. A segment that acknowledges more
+    // RFC 7323 §2.3 7323-2e
+    fn shift_of(&self, segment: &Segment) -> u8 {
+        if segment.header.flags.syn() { 0 } else { self.snd.wind_shift }
+    }
+
+    /// True when `window` is not older than the one we have. A segment that acknowledges more
     /// is newer whatever its number, a retransmission for one: SND.WND counts from SND.UNA, so with the old
     /// window its right edge would move on and we would send what the peer has no room for. RFC 9293
     /// §3.10.7.4 looks at the numbers alone; Linux and BSD look at both.
-    fn window_is_newer(&self, segment: &Segment) -> bool {
-        let (seq, ack) = (segment.header.seq, segment.header.ack);
+    #[inline]
+    pub(crate) fn is_newer(&self, window: &Window) -> bool {
+        let Window { seq, ack, .. } = *window;
         ack.after(self.snd.una)
             || ack == self.snd.una
                 && (seq.after(self.snd.wl1) || (seq == self.snd.wl1 && ack.at_or_after(self.snd.wl2)))
     }
 
-    /// Takes over the peer's window.
+    /// Takes over the peer's window as it stands in `segment`.
+    pub(crate) fn take_window_of(&mut self, segment: &Segment) {
+        self.take_window(&Window::of(segment), self.shift_of(segment));
+    }
+
+    /// Takes over the peer's window, whose field counts units of 2^`shift` bytes.
     // RFC 9293 §3.8.6 MUST-34: it may have shrunk; what is beyond it counts as in flight and nothing new
     // follows
-    pub(crate) fn take_window(&mut self, segment: &Segment) {
-        self.snd.wnd = self.scaled_window(segment);
-        self.snd.wl1 = segment.header.seq;
-        self.snd.wl2 = segment.header.ack;
+    #[inline]
+    pub(crate) fn take_window(&mut self, window: &Window, shift: u8) {
+        self.snd.wnd = u32::from(window.field) << shift;
+        self.snd.wl1 = window.seq;
+        self.snd.wl2 = window.ack;
         // RFC 5961 §5.2 5961-5b
         self.snd.max_wnd = self.snd.max_wnd.max(self.snd.wnd);
         if self.snd.wnd > 0 {

@@ -9,6 +9,7 @@ use crate::segment::Segment;
 use crate::segment_arrives::Verdict;
 use crate::segment_arrives::closed::Reset;
 use crate::state::{Cause, TcpState};
+use crate::transmit::acknowledge::Received;
 use ciao_wire::{Instant, Payload, SackBlock};
 
 impl Connection {
@@ -48,8 +49,10 @@ impl Connection {
 
     fn take_in_order(&mut self, now: Instant, segment: &Segment, payload: Payload) {
         let filled_a_gap = self.reassembly.is_some();
-        if self.right_sizing.wants_sample {
-            self.sample_receive_rtt(now, segment);
+        if self.right_sizing.wants_sample
+            && let Some(timestamps) = segment.header.options.timestamps
+        {
+            self.sample_receive_rtt(now, timestamps.echo);
         }
         self.deliver(payload);
         while let Some(reassembly) = &mut self.reassembly {
@@ -63,11 +66,14 @@ impl Connection {
             // RFC 5681 §4.2 5681-3f: at once when all or part of a gap is filled
             self.owed.acknowledge_now();
         } else {
-            self.owe_ack(now, segment);
+            let is_last = segment.header.flags.fin();
+            let Segment { segment_size, .. } = *segment;
+            self.owe_ack(now, &Received { start: segment.header.seq, segment_size, is_last });
         }
         self.consider_readable();
     }
 
+    #[inline]
     pub(crate) fn deliver(&mut self, payload: Payload) {
         let len = payload_len(&payload);
         self.rcv.nxt += len;

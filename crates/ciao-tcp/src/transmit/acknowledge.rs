@@ -3,21 +3,33 @@
 
 use crate::connection::Connection;
 use crate::counters::Moment;
-use crate::segment::Segment;
 use crate::timers::Timer;
 use crate::transmit::OwedAck;
-use ciao_wire::Instant;
+use ciao_wire::time::whole_nanos;
+use ciao_wire::{Instant, SeqNum};
+
+/// Data that came in order, up to RCV.NXT.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Received {
+    /// Where it began.
+    pub(crate) start: SeqNum,
+    /// Payload bytes of each segment when several were merged, else zero.
+    pub(crate) segment_size: u16,
+    /// A FIN stands behind it.
+    pub(crate) is_last: bool,
+}
 
 impl Connection {
     /// Data came in order: it is owed an acknowledgment.
     // RFC 5681 §4.2 5681-4b: nothing but data and FIN is, and each once
     // RFC 9293 §3.8.6.3 SHLD-18, SHLD-19, MUST-40, §3.10.7.4 MUST-58, MUST-59: one for all that came before
     // it is sent
-    pub(crate) fn owe_ack(&mut self, now: Instant, segment: &Segment) {
-        self.consider_quick_acks(now, segment);
+    #[inline]
+    pub(crate) fn owe_ack(&mut self, now: Instant, data: &Received) {
+        self.consider_quick_acks(now, data);
         self.counters.data_received = Moment::of(now);
-        let received = self.rcv.nxt.since(segment.header.seq);
-        let largest = match segment.segment_size {
+        let received = self.rcv.nxt.since(data.start);
+        let largest = match data.segment_size {
             0 => u16::try_from(received).unwrap_or(u16::MAX),
             size => size,
         };
@@ -34,11 +46,13 @@ impl Connection {
 
     /// Data after a silence: the peer's congestion window has perhaps become small, and grows with each
     /// acknowledgment that it gets. Not more of them than half of our window takes.
-    fn consider_quick_acks(&mut self, now: Instant, segment: &Segment) {
-        let silence = self.counters.data_received.until(now);
+    #[inline]
+    fn consider_quick_acks(&mut self, now: Instant, data: &Received) {
+        let silence = self.counters.data_received.nanos_until(now);
         // The least RTO first: it spares the arithmetic at nearly every segment.
-        let is_long = silence > self.config.rto_min && silence > self.rtt.rto(&self.config);
-        if is_long && !segment.header.flags.fin() {
+        let is_long =
+            silence > whole_nanos(self.config.rto_min) && silence > self.rtt.rto_nanos(&self.config);
+        if is_long && !data.is_last {
             let segment = u32::from(self.owed.largest_received.max(1));
             let within_window = u8::try_from(self.rcv.wnd() / (2 * segment)).unwrap_or(u8::MAX).max(2);
             self.owed.quick_acks = self.config.quick_acks.min(within_window);
@@ -50,7 +64,8 @@ impl Connection {
     #[inline]
     pub(crate) fn note_interaction(&mut self, now: Instant) {
         if !self.owed.interactive && self.counters.bytes_received > 0 {
-            self.owed.interactive = self.counters.data_received.until(now) < self.config.delayed_ack;
+            self.owed.interactive =
+                self.counters.data_received.nanos_until(now) < whole_nanos(self.config.delayed_ack);
         }
     }
 

@@ -8,7 +8,8 @@ use crate::variables::Fin;
 impl Connection {
     /// Bytes that the congestion window still admits.
     // RFC 5681 §3.1 5681-3a
-    fn congestion_room(&self) -> u32 {
+    #[inline]
+    pub(crate) fn congestion_room(&self) -> u32 {
         self.congestion_window().saturating_sub(self.pipe())
     }
 

@@ -2,7 +2,7 @@
 //! and what was last sent of them is noted in the same place.
 
 use crate::connection::Connection;
-use crate::counters::{Held, Moment};
+use crate::counters::Held;
 use crate::recovery::rack::Sending;
 use crate::recovery::scoreboard::Range;
 use crate::segment::{SegmentOut, Transmission};
@@ -54,12 +54,7 @@ impl Connection {
     #[inline]
     fn note_sent(&mut self, now: Instant, segment: &SegmentOut) {
         let count = u32::try_from(segment.count()).unwrap_or(u32::MAX);
-        let counters = &mut self.counters;
-        counters.segments_sent = counters.segments_sent.saturating_add(count);
-        counters.sent = Moment::of(now);
-        if !segment.payload.is_empty() {
-            counters.data_segments_sent = counters.data_segments_sent.saturating_add(count);
-        }
+        self.counters.sent(now, count, !segment.payload.is_empty());
         let (seq, len, transmission) = (segment.header.seq, segment.len(), segment.transmission);
         self.trace.record(|| TraceEvent::Transmitted { seq, len, transmission });
     }
@@ -204,7 +199,6 @@ impl Connection {
         syn
     }
 
-    // RFC 6298 §5 6298-5d: what is outstanding has a timer from the start
     fn build_new_data(
         &mut self,
         now: Instant,
@@ -214,13 +208,33 @@ impl Connection {
     ) -> SegmentOut {
         let unsent = self.unsent();
         let offset = self.snd.nxt.since(self.send_buffer_start());
+        let seq = self.snd.nxt;
+        self.note_new_data(now, len, if fin { Fin::Sent } else { self.fin }, unsent);
+        let flags = flag_if(len == unsent, TcpFlags::PSH) | flag_if(fin, TcpFlags::FIN);
+        // RFC 3168 §6.1.4, §6.1.5 3168-6d: capable is new data alone
+        let is_capable = len > 0 && self.ecn.is_agreed();
+        let flags = if is_capable { flags | self.ecn.take_cwr() } else { flags };
+        let mut body = self.body(offset, len, flags);
+        if transmission == Transmission::PathProbe {
+            body.segment_size = 0;
+        }
+        let mut segment = self.build(now, seq, transmission, body);
+        if is_capable {
+            segment.ecn = Ecn::Ect0;
+        }
+        segment
+    }
+
+    /// Notes that `len` of `unsent` bytes, and our FIN when that is what becomes of it, leave for the first
+    /// time.
+    // RFC 6298 §5 6298-5d: what is outstanding has a timer from the start
+    pub(crate) fn note_new_data(&mut self, now: Instant, len: u32, fin: Fin, unsent: u32) {
         let starts_idle = self.outstanding() == 0;
         let seq = self.snd.nxt;
-        let end = seq + len + u32::from(fin);
-        self.sent.push(seq, len + u32::from(fin), now, self.effective_mss());
-        if fin {
-            self.fin = Fin::Sent;
-        }
+        let numbers = len + u32::from(fin == Fin::Sent);
+        let end = seq + numbers;
+        self.sent.push(seq, numbers, now, self.effective_mss());
+        self.fin = fin;
         self.owed.held_data = false;
         self.counters.bytes_sent += u64::from(len);
         self.snd.nxt = end;
@@ -245,19 +259,6 @@ impl Connection {
         } else {
             self.counters.held(now, Held::ByNetwork);
         }
-        let flags = flag_if(len == unsent, TcpFlags::PSH) | flag_if(fin, TcpFlags::FIN);
-        // RFC 3168 §6.1.4, §6.1.5 3168-6d: capable is new data alone
-        let is_capable = len > 0 && self.ecn.is_agreed();
-        let flags = if is_capable { flags | self.ecn.take_cwr() } else { flags };
-        let mut body = self.body(offset, len, flags);
-        if transmission == Transmission::PathProbe {
-            body.segment_size = 0;
-        }
-        let mut segment = self.build(now, seq, transmission, body);
-        if is_capable {
-            segment.ecn = Ecn::Ect0;
-        }
-        segment
     }
 
     // RFC 4821 §7 4821-1: data that must go out anyway

@@ -5,6 +5,7 @@
 mod any_input;
 mod pair;
 mod pair_close;
+mod prediction;
 mod reference;
 mod reference_prr;
 mod reference_rtt;

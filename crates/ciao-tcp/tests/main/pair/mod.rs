@@ -68,6 +68,15 @@ pub(crate) struct End {
     pub(crate) time_wait_since: Vec<Instant>,
     pub(crate) closed_at: Option<Instant>,
     pub(crate) moves: Vec<(TcpState, TcpState)>,
+    /// Called before a connection takes a segment, and before it is asked for one.
+    pub(crate) witness: Witness,
+}
+
+/// What wants to see a connection before its next move.
+#[derive(Clone, Copy)]
+pub(crate) struct Witness {
+    pub(crate) before_segment: fn(&Connection, Instant, &Segment),
+    pub(crate) before_transmit: fn(&Connection, Instant),
 }
 
 impl End {
@@ -79,6 +88,7 @@ impl End {
             time_wait_since: Vec::new(),
             closed_at: None,
             moves: Vec::new(),
+            witness: Witness { before_segment: |_, _, _| (), before_transmit: |_, _| () },
         }
     }
 
@@ -92,7 +102,9 @@ impl End {
         if let Some(half_open) = &mut self.half_open {
             return half_open.poll_transmit(now, &self.config);
         }
-        self.connection.as_mut()?.poll_transmit(now)
+        let connection = self.connection.as_mut()?;
+        (self.witness.before_transmit)(connection, now);
+        connection.poll_transmit(now)
     }
 
     fn handle_timeout(&mut self, now: Instant) {
@@ -108,6 +120,7 @@ impl End {
 
     fn handle_segment(&mut self, now: Instant, segment: Segment) {
         if let Some(connection) = &mut self.connection {
+            (self.witness.before_segment)(connection, now, &segment);
             connection.handle_segment(now, segment);
             return;
         }

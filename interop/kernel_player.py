@@ -1,0 +1,397 @@
+"""How does a script go on the kernel's TCP, in real time? Event after event, until the first that differs.
+
+The packets' way in and out is in `kernel_net.py`, the notation in `script_text.py`, the command in `linux_scripts.py`.
+"""
+
+import errno
+import fcntl
+import re
+import select
+import socket
+import struct
+import threading
+import time
+
+from kernel_net import KIND_NAMES, Net, Skipped
+from script_text import FLAGS, Segment, duration, read, split
+
+SIOCINQ, SIOCATMARK = 0x541B, 0x8905
+
+# A busy machine is late, and never early: what matters here is what is sent, not when to the millisecond.
+EARLY, EARLY_PART = 0.03, 0.15
+LATE, LATE_PART = 0.25, 0.15
+
+# In the order of `struct tcp_info`.
+INFO_BYTES = ["state", "ca_state", "retransmits", "probes", "backoff", "options", "wscale", "limited"]
+INFO_WORDS = (
+    "rto ato snd_mss rcv_mss unacked sacked lost retrans fackets last_data_sent last_ack_sent last_data_recv last_ack_recv "
+    "pmtu rcv_ssthresh rtt rttvar snd_ssthresh snd_cwnd advmss reordering rcv_rtt rcv_space total_retrans"
+).split()
+STATES = dict(
+    zip(
+        "TCP_ESTABLISHED TCP_SYN_SENT TCP_SYN_RECV TCP_FIN_WAIT1 TCP_FIN_WAIT2 TCP_TIME_WAIT TCP_CLOSE TCP_CLOSE_WAIT "
+        "TCP_LAST_ACK TCP_LISTEN TCP_CLOSING".split(),
+        range(1, 12),
+    )
+)
+
+
+class Differs(Exception):
+    """Linux does otherwise than the script says."""
+
+
+class Player:
+    def __init__(self, net):
+        self.net = net
+        self.sockets, self.waiting = {}, []
+        self.under_test = None
+        self.previous = 0.0
+        # What the script takes the time for, however late it is.
+        self.nominal = 0.0
+
+    def play(self, event):
+        if not event.any:
+            self.nominal = (self.nominal if event.relative else 0.0) + event.earliest
+        base = self.previous if event.relative else 0.0
+        if event.any:
+            base = self.net.elapsed()
+        earliest, latest = base + event.earliest, base + event.latest
+        if event.any:
+            earliest, latest = 0, base + 60
+        action = event.action
+        if action.startswith(">"):
+            self.previous = self.expect(Segment(action[1:]), earliest, latest)
+            return
+        if not event.any:
+            self.net.pump(earliest)
+        # When this is late, all that follows is.
+        self.previous = max(earliest, self.net.elapsed())
+        self.unexpected()
+        if action.startswith("< icmp"):
+            self.net.inject_icmp(action[6:].strip())
+        elif action.startswith("<"):
+            self.net.inject(Segment(action[1:]))
+        elif action.startswith("%{"):
+            self.check(action[2:-2].strip())
+        else:
+            self.call(action, event, base)
+
+    def unexpected(self):
+        if self.net.queue:
+            raise Differs("it also sends " + self.net.show(self.net.queue[0]))
+
+    def expect(self, text, earliest, latest):
+        start, left, first = text.start, text.len, True
+        while first or left > 0:
+            limit = latest + LATE + LATE_PART * max(latest - self.previous, 0)
+            while not self.net.queue and self.net.elapsed() < limit:
+                self.net.pump(min(limit, self.net.elapsed() + 0.02))
+            if not self.net.queue:
+                raise Differs("it sends nothing")
+            seen = self.net.queue.pop(0)
+            self.compare(text, start, left, seen)
+            start, left, first = start + seen["len"], left - seen["len"], False
+        if seen["at"] < earliest - EARLY - EARLY_PART * max(earliest - self.previous, 0):
+            raise Differs(f"it is early: {self.net.show(seen)}")
+        return seen["at"]
+
+    def compare(self, text, start, left, seen):
+        numbers = self.net.of(seen["ports"])
+        fault = None
+        # PSH also stands where Linux ends a burst, and FIN on the last segment of a long line.
+        loose = 8 | (1 if seen["len"] < left else 0)
+        if (seen["flags"] | loose) != (text.flags | loose):
+            fault = "flags"
+        elif seen["len"] > left or (seen["len"] == 0 and left > 0):
+            fault = "length"
+        elif (seen["seq"] - numbers.local) % 2**32 != start % 2**32:
+            fault = "sequence number"
+        elif text.ack is not None and (seen["ack"] - numbers.remote) % 2**32 != text.ack:
+            fault = "acknowledgment"
+        elif text.flags & 32 and text.urg is not None and seen["urgent"] != text.urg:
+            fault = "urgent pointer"
+        elif seen["ports"] != (text.ports or self.net.ports):
+            fault = "ports"
+        self.learn_timestamp(text, seen, numbers)
+        if fault is None and text.options is not None:
+            fault = self.compare_options(text.option_list(), seen, numbers)
+        for info in text.ip:
+            words = info.split()
+            ecn = {"noecn": [0], "ect1": [1], "ect0": [2], "ce": [3], "ect01": [1, 2]}
+            if words[0] == "ttl" and seen["ttl"] != int(words[1]) or words[0] == "tos" and seen["tos"] != int(words[1], 16):
+                fault = words[0]
+            elif words[0] in ecn and seen["tos"] & 3 not in ecn[words[0]]:
+                fault = "ECN bits"
+        if fault:
+            raise Differs(f"another {fault}: {self.net.show(seen)}")
+
+    def compare_options(self, expected, seen, numbers):
+        kinds = [words[0] for words in expected]
+        found = [KIND_NAMES.get(kind, str(kind)) for kind, _ in seen["options"]]
+        if kinds != found:
+            return "options"
+        for words, (kind, value) in zip(expected, seen["options"]):
+            if kind == 2 and int.from_bytes(value, "big") != int(words[1]):
+                return "MSS"
+            if kind == 5 and [f"{a}:{b}" for a, b in Net.blocks(value, numbers)] != words[1:]:
+                return "SACK block"
+            if kind == 8 and seen["flags"] & 16 and struct.unpack("!II", value)[1] != int(words[4]):
+                return "TSecr"
+            if kind == 34 and words[1:] and words[1] != "COOKIE" and value.hex() != words[1]:
+                return "cookie"
+        return None
+
+    def learn_timestamp(self, text, seen, numbers):
+        """The first timestamp is what the script calls it, or the milliseconds of the script."""
+        for kind, value in seen["options"] if seen["opens"] else []:
+            if kind == 8:
+                written = next((int(words[2]) for words in text.option_list() if words[0] == "TS"), int(self.nominal * 1000))
+                numbers.timestamp = (struct.unpack("!II", value)[0] - written) % 2**32
+
+    # Calls
+
+    def call(self, text, event, base):
+        name, arguments, result = re.match(r"(\w+)\((.*)\)\s*=\s*(.*)", text).groups()
+        words = result.split("(")[0].split()
+        expected = f"-1 {words[1]}" if words[0] == "-1" else words[0]
+        arguments = split(arguments)
+        box = {}
+
+        def work():
+            try:
+                box["answer"] = self.make(name, arguments, words[0])
+            except (Differs, Skipped) as fault:
+                box["fault"] = fault
+            box["at"] = self.net.elapsed()
+
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        if event.returns is None:
+            thread.join(LATE)
+            self.answer(thread, box, name, expected)
+        else:
+            self.net.pump(self.net.elapsed() + 0.003)
+            self.waiting.append((thread, box, name, expected, base + event.returns))
+
+    @staticmethod
+    def answer(thread, box, name, expected):
+        if "fault" in box:
+            raise box["fault"]
+        if thread.is_alive() or box["answer"] != expected:
+            raise Differs(f"{name} answers {box['answer']}" if "answer" in box else f"{name} waits")
+
+    def finish(self):
+        for thread, box, name, expected, until in self.waiting:
+            self.net.pump(until + EARLY)
+            thread.join(LATE)
+            self.answer(thread, box, name, expected)
+            if box["at"] < until - EARLY:
+                raise Differs(f"{name} returns at {box['at']:.3f}")
+        self.net.pump(self.net.elapsed())
+        self.unexpected()
+
+    def make(self, name, arguments, result):
+        try:
+            return str(self.system_call(name, arguments, result))
+        except OSError as fault:
+            return f"-1 {errno.errorcode.get(fault.errno, fault.errno)}"
+
+    def system_call(self, name, arguments, result):
+        net = self.net
+        if name == "socket":
+            sock = socket.socket(net.family, socket.SOCK_STREAM)
+            sock.setblocking("SOCK_NONBLOCK" not in arguments[1])
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, net.congestion.encode())
+            self.sockets[int(result)] = sock
+            return result
+        if name == "poll":
+            return self.poll(arguments)
+        sock = self.sockets.get(int(arguments[0]))
+        if sock is None:
+            raise OSError(errno.EBADF, "")
+        if name == "bind":
+            port = re.search(r"htons\((\d+)\)", arguments[1])
+            net.ports = (int(port[1]) if port else (8080 if self.listens else net.ports[0]), net.ports[1])
+            if self.listens:
+                net.ports = (net.ports[0], 40000)
+            sock.bind((net.local, net.ports[0]))
+        elif name == "listen":
+            sock.listen(int(arguments[1]))
+        elif name in ("accept", "accept4"):
+            accepted, _ = sock.accept()
+            accepted.setblocking(True)
+            self.sockets[int(result)] = self.under_test = accepted
+            return result
+        elif name == "connect":
+            self.under_test = sock
+            if sock.getsockname()[1] == 0:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                sock.bind((net.local, net.ports[0]))
+            sock.connect((net.remote, net.ports[1]))
+        elif name in ("read", "recv"):
+            return len(sock.recv(int(arguments[2]), flags(arguments[3:])))
+        elif name == "sendto" and "MSG_FASTOPEN" in arguments[3]:
+            self.under_test = sock
+            if sock.getsockname()[1] == 0:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                sock.bind((net.local, net.ports[0]))
+            return sock.sendto(b"\0" * int(arguments[2]), flags(arguments[3:]) | socket.MSG_NOSIGNAL, (net.remote, net.ports[1]))
+        elif name in ("write", "send", "sendto"):
+            data = b"\0" * int(arguments[2])
+            bits = flags(arguments[3:]) | socket.MSG_NOSIGNAL
+            if sock.getblocking() and not bits & socket.MSG_DONTWAIT:
+                sent = 0
+                while sent < len(data):
+                    try:
+                        sent += sock.send(data[sent:], bits)
+                    except OSError:
+                        if sent:
+                            return sent
+                        raise
+                return sent
+            return sock.send(data, bits)
+        elif name == "shutdown":
+            sock.shutdown(getattr(socket, arguments[1]))
+        elif name == "close":
+            sock.close()
+            del self.sockets[int(arguments[0])]
+            if sock is self.under_test:
+                self.under_test = None
+        elif name == "fcntl":
+            if "F_SETFL" in arguments[1]:
+                sock.setblocking("O_NONBLOCK" not in arguments[2])
+        elif name == "ioctl":
+            request = SIOCATMARK if "SIOCATMARK" in arguments[1] else SIOCINQ
+            found = struct.unpack("i", fcntl.ioctl(sock.fileno(), request, b"\0\0\0\0"))[0]
+            if found != int(arguments[2].strip("[]")):
+                raise Differs(f"{arguments[1]} is {found}")
+        elif name in ("setsockopt", "getsockopt"):
+            self.option(name, sock, arguments)
+        else:
+            raise Skipped(f"{name} is not known here")
+        return 0
+
+    def option(self, name, sock, arguments):
+        level = {"SOL_SOCKET": socket.SOL_SOCKET, "IPPROTO_IP": socket.IPPROTO_IP}.get(arguments[1], socket.IPPROTO_TCP)
+        key, value = arguments[2], arguments[3].strip("[]")
+        if self.net.version == 6 and level == socket.IPPROTO_IP:
+            level, key = socket.IPPROTO_IPV6, {"IP_TTL": "IPV6_UNICAST_HOPS", "IP_TOS": "IPV6_TCLASS"}[key]
+        number = {"SO_MAX_PACING_RATE": 47}.get(key, getattr(socket, key, None))
+        if number is None:
+            raise Skipped(f"{key} is not known here")
+        if name == "setsockopt":
+            if key == "SO_LINGER":
+                sock.setsockopt(level, number, struct.pack("ii", *(int(n) for n in re.findall(r"=(\d+)", value))))
+            elif key == "TCP_CONGESTION":
+                sock.setsockopt(level, number, value.strip('"').encode())
+            else:
+                sock.setsockopt(level, number, int(value, 0))
+            return
+        if value.startswith('"'):
+            found = sock.getsockopt(level, number, 16).rstrip(b"\0").decode()
+            expected = value.strip('"')
+        else:
+            found = sock.getsockopt(level, number)
+            expected = getattr(errno, value, None) if value[0] == "E" else int(value, 0)
+        if key == "SO_ERROR":
+            found, expected = errno.errorcode.get(found, found), errno.errorcode.get(expected, expected)
+        if found != expected:
+            raise Differs(f"{key} is {found}")
+
+    def poll(self, arguments):
+        entries = re.findall(r"fd=(\d+), events=([\w|]+), revents=([\w|]+)", arguments[0])
+        poller = select.poll()
+        names = [name for name in dir(select) if name.startswith("POLL")]
+        bits = lambda text: sum(getattr(select, name) for name in text.split("|") if name != "0")
+        for number, events, _ in entries:
+            poller.register(self.sockets[int(number)].fileno(), bits(events))
+        found = dict(poller.poll(int(arguments[2])))
+        for number, _, expected in entries:
+            seen = found.get(self.sockets[int(number)].fileno(), 0)
+            if seen != bits(expected):
+                raise Differs("poll has " + "|".join(name for name in names if seen & getattr(select, name)))
+        return len(found)
+
+    # Assertions
+
+    def check(self, code):
+        if "ciao_" in code or self.under_test is None:
+            return
+        info = self.under_test.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+        names = {f"tcpi_{name}": value for name, value in zip(INFO_BYTES, info)}
+        words = struct.unpack(f"{len(INFO_WORDS)}I", info[8 : 8 + 4 * len(INFO_WORDS)])
+        names.update({f"tcpi_{name}": value for name, value in zip(INFO_WORDS, words)})
+        names.update(STATES)
+        names["TCP_INFINITE_SSTHRESH"] = 0x7FFFFFFF
+        names.update(dict(TCP_CA_Open=0, TCP_CA_Disorder=1, TCP_CA_CWR=2, TCP_CA_Recovery=3, TCP_CA_Loss=4))
+        for condition in re.split(r";|\band\b", code.replace("assert ", ";")):
+            condition = condition.strip()
+            match = re.match(r"(tcpi_\w+)\s*(==|<=|>=|!=|<|>)\s*(\w+)", condition)
+            if not match or match[1] not in names:
+                continue
+            if not match[3].isdigit() and match[3] not in names:
+                continue
+            found = names[match[1]]
+            expected = names[match[3]] if match[3] in names else int(match[3])
+            if match[1] in ("tcpi_rto", "tcpi_rtt", "tcpi_rttvar"):
+                # Real time is never exact.
+                same = abs(found - expected) <= 0.3 * expected + 5000
+            else:
+                same = eval(f"{found} {match[2]} {expected}")  # numbers alone
+            # Linux keeps TIME-WAIT apart from the socket, which is closed by then.
+            same = same or match[3] == "TCP_TIME_WAIT" and found == STATES["TCP_CLOSE"]
+            if not same:
+                raise Differs(f"{match[1]} is {found}")
+
+
+def flags(words):
+    return sum(getattr(socket, name.strip()) for name in words[0].split("|") if name.startswith("MSG_")) if words else 0
+
+
+KNOWN_OPTIONS = {"ip_version", "mtu", "tolerance_usecs", "arrivals", "initial_window"}
+
+def play(path, version, seconds):
+    """Plays one script; answers what became of it."""
+    with open(path) as file:
+        text = file.read()
+    options, settings, events = read(text)
+    unknown = set(options) - KNOWN_OPTIONS
+    if unknown:
+        return "skipped", "Linux has no --" + " --".join(sorted(unknown))
+    if options.get("ip_version", f"ipv{version}") != f"ipv{version}":
+        return "skipped", "for another version of IP"
+    if duration(events) > seconds:
+        return "skipped", f"takes {duration(events):.0f} s"
+    event = None
+    try:
+        player = Player(Net(version, options, settings))
+        player.listens = any(" listen(" in event.text for event in events)
+        opening = (" listen(", " connect(", "MSG_FASTOPEN")
+        active = next((event.text for event in events if any(name in event.text for name in opening)), "")
+        if " listen(" not in active:
+            player.listens = False
+        if player.listens:
+            player.net.ports = (8080, 40000)
+        player.net.zero = time.monotonic()
+        for event in events:
+            player.play(event)
+        event = None
+        player.finish()
+    except Differs as fault:
+        where = f"line {event.line}" if event else "end"
+        return ("noted" if noted(text) else "differs"), f"{where}: {fault}"
+    except Skipped as fault:
+        return "skipped", str(fault)
+    return "same", ""
+
+
+def noted(text):
+    """Whether the first comment says that Linux does otherwise."""
+    return "Linux" in text.split("\n\n")[0]
+
+
+def in_child(path, version, seconds):
+    """Each script in a process of its own: a namespace cannot be left."""
+    command = [sys.executable, __file__, "--one", "--seconds", str(seconds)] + ["--ipv6"] * (version == 6) + [path]
+    outcome = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout.split("\t")
+    return outcome if len(outcome) == 2 else ["broken", "the player died"]

@@ -11,6 +11,7 @@ import re
 import select
 import socket
 import struct
+import subprocess
 import time
 
 from script_text import FLAGS
@@ -23,6 +24,7 @@ REMOTE_BASE = 2**32 - 1001
 KIND_NAMES = {0: "eol", 1: "nop", 2: "mss", 3: "wscale", 4: "sackOK", 5: "sack", 8: "TS", 19: "md5", 28: "uto", 34: "FO", 253: "unknown"}
 ADDRESSES = {4: ("192.168.0.1", "192.0.2.1", "192.168.0.2"), 6: ("fd3d:fa7b:d17d::1", "2001:db8::1", "fd3d:fa7b:d17d::2")}
 MTU = {4: 1500, 6: 1520}
+MTU_LEAST_V6 = 1280
 
 
 class Skipped(Exception):
@@ -43,6 +45,8 @@ class Numbers:
 
     def __init__(self):
         self.local, self.remote, self.timestamp = 0, REMOTE_BASE, 0
+        # What the kernel's clock said where the script has a value of its own: the peer echoes what it was sent.
+        self.clock = {}
         self.open, self.offered = True, None
 
 
@@ -58,17 +62,16 @@ class Net:
         self.tun = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
         fcntl.ioctl(self.tun, TUNSETIFF, struct.pack("16sH", b"tun0", IFF_TUN_NO_PI))
         mtu = int(options.get("mtu", 1500)) - 1500 + MTU[version]
+        if version == 6 and mtu < MTU_LEAST_V6:
+            raise Skipped(f"IPv6 has no link of {mtu} bytes")
         prefix = 16 if version == 4 else 64
         window = f" initcwnd {options['initial_window']}" if "initial_window" in options else ""
         nodad = " nodad" if version == 6 else ""
-        commands = f"""
-            ip link set lo up
-            ip link set tun0 mtu {mtu} up
-            ip addr add {self.local}/{prefix} dev tun0{nodad}
-            ip -{version} route add default dev tun0{window}"""
-        for command in commands.strip().split("\n"):
-            if os.system(command) != 0:
-                raise OSError(0, command)
+        commands = f"""link set lo up
+            link set tun0 mtu {mtu} up
+            addr add {self.local}/{prefix} dev tun0{nodad}
+            route add default dev tun0{window}"""
+        subprocess.run(["ip", f"-{version}", "-batch", "-"], input=commands, text=True, check=True)
         defaults = [("tcp_no_metrics_save", "1"), ("tcp_fastopen", "3"), ("tcp_wmem", "4096 262144 4194304"), ("tcp_rmem", "4096 131072 15000000")]
         # Which of them a namespace may have by default is not ours to change: each socket is told.
         self.congestion = dict(settings).get("net.ipv4.tcp_congestion_control", "cubic")
@@ -77,8 +80,8 @@ class Net:
             try:
                 with open("/proc/sys/" + name.replace(".", "/"), "w") as file:
                     file.write(value.strip('"'))
-            except OSError as fault:
-                raise Skipped(f"{name}: {fault.strerror}") from fault
+            except FileNotFoundError as fault:
+                raise Skipped(f"{name} is the whole machine's to set") from fault
         self.ports = (40000, 8080)
         self.numbers = {}
         self.window = 65535
@@ -152,6 +155,7 @@ class Net:
                 kind, body = 5, b"".join(struct.pack("!I", (edge + numbers.local) % 2**32) for edge in edges)
             elif name == "TS":
                 echo = int(rest[3]) + (numbers.timestamp if segment.flags & 16 else 0)
+                echo = numbers.clock.get(int(rest[3]), echo)
                 kind, body = 8, struct.pack("!II", int(rest[1]), echo % 2**32)
             elif name == "FO" and rest == ["COOKIE"]:
                 kind, body = 34, self.cookie
@@ -192,12 +196,15 @@ class Net:
 
     def pump(self, until):
         """Takes what the kernel sends until then."""
-        while True:
-            left = until - self.elapsed()
-            ready, _, _ = select.select([self.tun], [], [], max(left, 0))
-            if not ready:
-                return
+        while self.pump_one(until):
+            pass
+
+    def pump_one(self, until):
+        """Takes what the kernel sends next, if it does until then."""
+        ready, _, _ = select.select([self.tun], [], [], max(until - self.elapsed(), 0))
+        if ready:
             self.take(os.read(self.tun, 65535))
+        return bool(ready)
 
     def take(self, packet):
         at = self.elapsed()

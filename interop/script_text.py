@@ -96,3 +96,10 @@ def split(arguments):
         else:
             part += letter
     return parts + [part.strip()]
+
+
+def says_that_linux_differs(text, version):
+    """Whether the first comment has a sentence that begins with the name of the kernel: what it does, and why Ciao does not."""
+    comment = [line.removeprefix("//").strip() for line in text.split("\n\n")[0].split("\n")]
+    note = rf"(^|[.:;!?]\s)Linux\b(?! over IPv{10 - version})"
+    return re.search(note, "\n".join(comment), re.M) is not None

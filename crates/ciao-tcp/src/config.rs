@@ -198,7 +198,8 @@ pub enum EcnPolicy {
     /// When the peer's SYN asks for it.
     #[default]
     Accept,
-    /// Our SYN asks as well.
+    /// Our SYN asks as well. Where nobody listens, a refusal takes two round trips: the first may have been
+    /// of the question.
     Request,
 }
 

@@ -80,6 +80,11 @@ impl EcnVariables {
         self.agreement == Agreement::Reached
     }
 
+    /// Our SYN asks, and no answer has come.
+    pub(crate) fn is_offered(&self) -> bool {
+        self.agreement == Agreement::Offered
+    }
+
     /// The next new data says that the window was reduced.
     #[inline]
     pub(crate) fn owes_cwr(&self) -> bool {
@@ -107,8 +112,8 @@ impl EcnVariables {
 }
 
 impl Connection {
-    /// The flags of our SYN, or of our SYN-ACK when both ends opened at once. A SYN that got no answer is
-    /// repeated without the question: on some paths it is the question that gets lost.
+    /// The flags of our SYN, or of our SYN-ACK when both ends opened at once. A SYN that got no answer, or
+    /// a RST, is repeated without the question: on some paths it is the question that gets lost or refused.
     // RFC 3168 §6.1.1 3168-6a; RFC 3168 §6.1.1.1 3168-6f
     pub(crate) fn ecn_flags_of_syn(&mut self) -> TcpFlags {
         if self.state == TcpState::SynReceived {

@@ -31,6 +31,8 @@ pub enum DropReason {
     UnacceptableAck,
     /// In SYN-SENT: neither SYN nor RST (RFC 9293 §3.10.7.3 fifth).
     NeitherSynNorReset,
+    /// In SYN-SENT: RST of a SYN that asked for ECN; the next one does not ask (RFC 3168 §6.1.1.1).
+    ResetOfEcnSetup,
     /// Data behind the peer's FIN.
     DataAfterFin,
     /// Data for an application that has closed (RFC 9293 §3.6.1 SHLD-3).
@@ -66,6 +68,7 @@ impl DropReason {
             Self::MissingAck | Self::AckOfUnsent => "RFC 9293 §3.10.7.4, fifth: ACK field",
             Self::AckTooOld => "RFC 5961 §5.2",
             Self::UnacceptableAck | Self::NeitherSynNorReset => "RFC 9293 §3.10.7.3",
+            Self::ResetOfEcnSetup => "RFC 3168 §6.1.1.1",
             Self::DataAfterFin => "RFC 9293 §3.10.7.4, seventh: segment text",
             Self::DataAfterClose => "RFC 9293 §3.6.1 SHLD-3",
             Self::OutOfMemory => "limit `memory` of the host",
@@ -95,6 +98,7 @@ impl fmt::Display for DropReason {
             Self::AckTooOld => "acknowledgment too old",
             Self::UnacceptableAck => "does not acknowledge our SYN",
             Self::NeitherSynNorReset => "neither SYN nor RST",
+            Self::ResetOfEcnSetup => "RST of a SYN that asked for ECN",
             Self::DataAfterFin => "data behind the peer's FIN",
             Self::DataAfterClose => "nobody is left to read the data",
             Self::OutOfMemory => "the host is out of memory",

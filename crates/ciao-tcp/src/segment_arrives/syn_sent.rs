@@ -30,6 +30,13 @@ impl Connection {
             if !ack_is_acceptable {
                 return self.dropped(DropReason::UnacceptableAck);
             }
+            if self.ecn.is_offered() {
+                // RFC 3168 §6.1.1.1 3168-6f: the port may be open and the question what was refused. The SYN
+                // goes out again without it; a RST of that one counts.
+                self.owed.syn = true;
+                self.restart_retransmit_timer(now);
+                return self.dropped(DropReason::ResetOfEcnSetup);
+            }
             self.end(Cause::ResetReceived, Some(ConnectionError::Refused));
             return Err(DropReason::Closed);
         }

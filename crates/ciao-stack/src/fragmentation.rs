@@ -4,7 +4,7 @@
 
 use crate::context::{Context, Outgoing};
 use crate::ids::InterfaceId;
-use crate::keyed::KeyedHash;
+use crate::keyed::{KeyedHash, slot_of};
 use crate::routing::to_octets;
 use crate::segmentation::Envelope;
 use bytes::Bytes;
@@ -51,7 +51,7 @@ impl Identifications {
         pair[..16].copy_from_slice(&to_octets(source));
         pair[16..].copy_from_slice(&to_octets(destination));
         let hash = self.hasher.of(&pair);
-        let counter = &mut self.counters[hash as usize % COUNTERS];
+        let counter = &mut self.counters[slot_of(hash, COUNTERS)];
         *counter = counter.wrapping_add(1);
         ((hash >> 32) as u32).wrapping_add(*counter)
     }

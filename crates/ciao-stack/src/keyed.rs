@@ -20,6 +20,12 @@ impl KeyedHash {
     }
 }
 
+/// Which of `slots` a hash belongs to.
+#[expect(clippy::cast_possible_truncation, reason = "the lower half of a hash chooses as well as the whole")]
+pub(crate) fn slot_of(hash: u64, slots: usize) -> usize {
+    hash as usize % slots
+}
+
 impl fmt::Debug for KeyedHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("KeyedHash(..)")

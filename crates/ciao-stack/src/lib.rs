@@ -28,6 +28,7 @@
 //! | How often did what happen? | [`counters`] |
 #![no_std]
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
 
 extern crate alloc;
 

@@ -3,7 +3,7 @@
 //! One bucket for all would tell each of them how much we answer the others. So the rate is divided among a
 //! few buckets and a keyed hash of the peer's address says which one is its own.
 
-use crate::keyed::KeyedHash;
+use crate::keyed::{KeyedHash, slot_of};
 use crate::routing::to_octets;
 use ciao_wire::Instant;
 use core::net::IpAddr;
@@ -41,7 +41,7 @@ impl RateLimit {
     pub(crate) fn take(&mut self, now: Instant, peer: IpAddr) -> bool {
         let Some(nanos) = self.nanos_per_token else { return false };
         let token = core::time::Duration::from_nanos(nanos);
-        let bucket = self.hasher.of(&to_octets(peer)) as usize % BUCKETS;
+        let bucket = slot_of(self.hasher.of(&to_octets(peer)), BUCKETS);
         let bucket = &mut self.buckets[bucket];
         let second = core::time::Duration::from_secs(1).max(token);
         // The origin of time may be now, so the full bucket is written as a debt that is not yet there.

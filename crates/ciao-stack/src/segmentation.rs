@@ -113,7 +113,9 @@ fn pseudo_sum(envelope: &Envelope, len: usize) -> Sum {
 
 fn partial(ip_len: usize) -> Checksum {
     let start = u16::try_from(ip_len).expect("an IP header that we write has 20 or 40 bytes");
-    Checksum::Partial { start, offset: tcp::CHECKSUM_OFFSET as u16 }
+    #[expect(clippy::cast_possible_truncation, reason = "it is 16")]
+    let offset = tcp::CHECKSUM_OFFSET as u16;
+    Checksum::Partial { start, offset }
 }
 
 fn write_checksum(tcp_bytes: &mut [u8], field: u16) {

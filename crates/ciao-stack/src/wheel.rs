@@ -198,6 +198,7 @@ impl Wheel {
 
     /// The first tick of a slot that lies ahead: the present tick with the digits up to `level` replaced.
     fn start_tick(&self, level: usize, slot: usize) -> u64 {
+        #[expect(clippy::cast_possible_truncation, reason = "there are fewer than 64 levels")]
         let shift = level as u32 * LEVEL_BITS;
         let above = self.tick >> shift >> LEVEL_BITS << LEVEL_BITS;
         (above | (slot % SLOTS) as u64) << shift
@@ -218,9 +219,12 @@ impl Wheel {
             return;
         }
         let level = (u64::BITS - 1 - (tick ^ self.tick).leading_zeros()) / LEVEL_BITS;
+        #[expect(clippy::cast_possible_truncation, reason = "the lowest digit alone is kept")]
         let digit = (tick >> (level * LEVEL_BITS)) as usize % SLOTS;
         let slot = level as usize * SLOTS + digit;
-        node.place = Place::Slot(slot as u16);
+        #[expect(clippy::cast_possible_truncation, reason = "levels times slots are fewer than 2^16")]
+        let place = Place::Slot(slot as u16);
+        node.place = place;
         node.previous = NIL;
         node.next = self.slots[slot].head;
         let at = node.at;

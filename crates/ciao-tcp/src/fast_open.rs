@@ -152,8 +152,10 @@ impl Connection {
             }
             (TcpState::SynSent, FastOpen::Offered { cookie, mss, .. }) => {
                 syn.header.options.fast_open = Some(*cookie);
-                let room = usize::from((*mss).min(limit)).saturating_sub(syn.header.options.len());
-                let len = self.send_buffer.len().min(room as u32);
+                let options_len =
+                    u16::try_from(syn.header.options.len()).expect("options take 40 bytes at most");
+                let room = (*mss).min(limit).saturating_sub(options_len);
+                let len = self.send_buffer.len().min(room.into());
                 if len > 0 && !cookie.is_request() {
                     syn.payload = self.send_buffer.slice(0, len);
                     self.sent.push(self.snd.nxt, len, now, self.effective_mss());

@@ -37,6 +37,7 @@
 //! | What is recorded? | [`trace`] |
 #![no_std]
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
 
 extern crate alloc;
 

@@ -73,7 +73,8 @@ impl HalfOpen {
         syn: &Segment,
     ) -> SegmentOut {
         let mss = syn.header.options.mss.unwrap_or(setup.default_mss);
-        let class = MSS_CLASSES.iter().rposition(|least| *least <= mss).unwrap_or(0);
+        let fitting = (0..).zip(MSS_CLASSES).filter(|(_, least)| *least <= mss);
+        let class = fitting.last().map_or(0, |(class, _)| class);
         setup.iss = sequence(secret, ends, syn.header.seq, slot(now), class);
         let mut record = Self::new(now, config, options, &setup, syn);
         if record.timestamp_recent.is_none() {
@@ -103,7 +104,7 @@ impl HalfOpen {
         let header = &ack.header;
         setup.iss = header.ack - 1;
         let irs = header.seq - 1;
-        let class = (setup.iss.0 & ((1 << CLASS_BITS) - 1)) as usize;
+        let class = (setup.iss.0 & ((1 << CLASS_BITS) - 1)) as u8;
         let slots = [Some(slot(now)), slot(now).checked_sub(1)];
         let differences =
             slots.map(|slot| slot.map(|slot| sequence(secret, ends, irs, slot, class).0 ^ setup.iss.0));
@@ -115,7 +116,7 @@ impl HalfOpen {
         // The record of a SYN with just those options.
         let mut syn = Segment { header: header.clone(), ..Segment::default() };
         syn.header.seq = irs;
-        syn.header.options.mss = Some(MSS_CLASSES[class]);
+        syn.header.options.mss = Some(MSS_CLASSES[usize::from(class)]);
         let bits = header.options.timestamps.map_or(NO_SCALE, |timestamps| timestamps.echo);
         let shift = bits & SCALE_MASK;
         syn.header.options.window_scale = (shift != NO_SCALE).then_some(shift as u8);
@@ -130,15 +131,16 @@ impl HalfOpen {
 
 /// The initial sequence number that is the cookie: above the class, 13 bits that vouch for the two ends and
 /// 16 that vouch for the number of the peer's SYN too. None of these 29 can be guessed.
-fn sequence(secret: &Secret, (local, remote): Ends, irs: SeqNum, slot: u64, class: usize) -> SeqNum {
+fn sequence(secret: &Secret, (local, remote): Ends, irs: SeqNum, slot: u64, class: u8) -> SeqNum {
     let mut vouched_for = [0; 13];
     vouched_for[..8].copy_from_slice(&slot.to_be_bytes());
-    vouched_for[8] = class as u8;
-    let of_ends = keyed_hash(secret, Purpose::SynCookie, local, remote, &vouched_for[..9]) as u32;
+    vouched_for[8] = class;
+    let lower_half_of = |hash: u64| (hash & 0xffff_ffff) as u32;
+    let of_ends = lower_half_of(keyed_hash(secret, Purpose::SynCookie, local, remote, &vouched_for[..9]));
     vouched_for[9..].copy_from_slice(&irs.0.to_be_bytes());
-    let of_all = keyed_hash(secret, Purpose::SynCookie, local, remote, &vouched_for) as u32;
+    let of_all = lower_half_of(keyed_hash(secret, Purpose::SynCookie, local, remote, &vouched_for));
     let of_ends = of_ends & ((1 << ENDS_BITS) - 1);
-    SeqNum(of_all << (ENDS_BITS + CLASS_BITS) | of_ends << CLASS_BITS | class as u32)
+    SeqNum(of_all << (ENDS_BITS + CLASS_BITS) | of_ends << CLASS_BITS | u32::from(class))
 }
 
 fn slot(now: Instant) -> u64 {

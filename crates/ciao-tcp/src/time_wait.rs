@@ -54,7 +54,7 @@ struct Expiry {
 impl Expiry {
     fn new(at: Instant) -> Self {
         let micros = at.as_nanos().div_ceil(1000);
-        Self { low: micros as u32, high: u16::try_from(micros >> 32).unwrap_or(u16::MAX) }
+        Self { low: (micros & 0xffff_ffff) as u32, high: u16::try_from(micros >> 32).unwrap_or(u16::MAX) }
     }
 
     fn at(self) -> Instant {

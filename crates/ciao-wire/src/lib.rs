@@ -15,6 +15,7 @@
 //! | What does a link get, and what does it give? | [`packet`] |
 #![no_std]
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
 
 extern crate alloc;
 

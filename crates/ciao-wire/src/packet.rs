@@ -37,7 +37,9 @@ impl Head {
     #[inline]
     pub fn zeroed(len: usize) -> Self {
         assert!(len <= HEAD_CAPACITY, "a head holds {HEAD_CAPACITY} bytes, {len} were asked for");
-        Self { len: len as u8, bytes: [0; HEAD_CAPACITY] }
+        #[expect(clippy::cast_possible_truncation, reason = "it was just compared with the capacity")]
+        let len = len as u8;
+        Self { len, bytes: [0; HEAD_CAPACITY] }
     }
 
     /// The header bytes.

@@ -33,16 +33,18 @@ pub(crate) struct Link {
     next: u32,
     /// Who is due earlier.
     previous: u32,
-    /// Which queue; none yet with `QUEUES`.
+    /// Which queue; none yet with `NO_QUEUE`.
     queue: u8,
 }
 
 /// One for each number of timeouts that a half-open connection lives through.
-const QUEUES: usize = HalfOpen::MAX_TIMEOUTS as usize + 1;
+const QUEUES: usize = NO_QUEUE as usize;
+/// The number of none of them.
+const NO_QUEUE: u8 = HalfOpen::MAX_TIMEOUTS + 1;
 
 impl Link {
     /// In no queue.
-    pub(crate) const NONE: Self = Self { next: NIL, previous: NIL, queue: QUEUES as u8 };
+    pub(crate) const NONE: Self = Self { next: NIL, previous: NIL, queue: NO_QUEUE };
 }
 
 /// The first and the last of a queue.

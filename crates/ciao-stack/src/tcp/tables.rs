@@ -58,7 +58,7 @@ pub(crate) struct Socket {
 impl Socket {
     /// The name that an application knows it by. The low half of the connection's number is the generation.
     pub(crate) fn name(&self, index: u32) -> SocketId {
-        SocketId { index, generation: self.id.0 as u32 }
+        SocketId { index, generation: (self.id.0 & 0xffff_ffff) as u32 }
     }
 }
 

@@ -6,16 +6,25 @@ use crate::{Finding, TextFile, Tree};
 /// The crates without input, output and time of their own.
 const CORE: [&str; 3] = ["ciao-wire", "ciao-tcp", "ciao-stack"];
 
-/// Each core crate is `no_std` and forbids `unsafe`.
+/// What each core crate says of itself: no standard library, no `unsafe`, and no number cut without a reason.
+const ATTRIBUTES: [(&str, &str); 3] = [
+    ("# ! [ no_std ]", "write `#![no_std]`"),
+    ("# ! [ forbid ( unsafe_code ) ]", "write `#![forbid(unsafe_code)]`"),
+    (
+        "# ! [ cfg_attr ( not ( test ) , warn ( clippy : : cast_possible_truncation ) ) ]",
+        "write `#![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]`",
+    ),
+];
+
+/// Each core crate has its attributes.
 #[must_use]
 pub fn missing_attributes(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (file, rust) in tree.rust().filter(|(file, _)| is_core(file) && file.name() == "lib.rs") {
-        if rust.find("# ! [ no_std ]").next().is_none() {
-            findings.push(Finding::new(&file.path, 1, "write `#![no_std]`"));
-        }
-        if rust.find("# ! [ forbid ( unsafe_code ) ]").next().is_none() {
-            findings.push(Finding::new(&file.path, 1, "write `#![forbid(unsafe_code)]`"));
+        for (attribute, order) in ATTRIBUTES {
+            if rust.find(attribute).next().is_none() {
+                findings.push(Finding::new(&file.path, 1, order));
+            }
         }
     }
     findings
@@ -71,9 +80,10 @@ mod tests {
     const LIB: &str = "crates/ciao-tcp/src/lib.rs";
 
     #[test]
-    fn a_core_crate_with_std_or_unsafe_is_found() {
-        assert_eq!(missing_attributes(&Tree::planted(&[(LIB, "//! A.\n")])).len(), 2);
-        let kept = "//! A.\n#![no_std]\n#![forbid(unsafe_code)]\n";
+    fn a_core_crate_without_its_attributes_is_found() {
+        assert_eq!(missing_attributes(&Tree::planted(&[(LIB, "//! A.\n")])).len(), 3);
+        let kept = "//! A.\n#![no_std]\n#![forbid(unsafe_code)]\n\
+                    #![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]\n";
         assert!(missing_attributes(&Tree::planted(&[(LIB, kept)])).is_empty());
         assert!(missing_attributes(&Tree::planted(&[("crates/ciao/src/lib.rs", "//! A.\n")])).is_empty());
     }

@@ -235,7 +235,7 @@ fn prepend_rest_of_head(packet: &Packet, headers_len: usize, total_len: usize, p
 mod tests {
     use super::*;
     use crate::ingress;
-    use crate::interface::{Cidr, InterfaceConfig, Offload};
+    use crate::interface::{Cidr, InterfaceConfig};
     use crate::routing::Interfaces;
     use alloc::vec::Vec;
     use ciao_wire::{Ipv4Header, Ipv6Header, PacketId};
@@ -248,11 +248,8 @@ mod tests {
         let mut interfaces = Interfaces::default();
         let cidr = |text: &str, len| Cidr::new(text.parse::<IpAddr>().unwrap(), len);
         interfaces.add(InterfaceConfig {
-            name: "test".into(),
-            mtu: 1500,
             addresses: alloc::vec![cidr("192.0.2.1", 24), cidr("2001:db8::1", 64)],
-            routes: Vec::new(),
-            offload: Offload::default(),
+            ..InterfaceConfig::default()
         });
         interfaces
     }

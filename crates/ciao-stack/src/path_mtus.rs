@@ -124,13 +124,7 @@ mod tests {
     // RFC 1191 §3 1191-3c
     #[test]
     fn paths_are_forgotten_after_ten_minutes_and_the_oldest_makes_room() {
-        let interface = InterfaceConfig {
-            name: "test".into(),
-            mtu: 1500,
-            addresses: Vec::new(),
-            routes: Vec::new(),
-            offload: crate::Offload::default(),
-        };
+        let interface = InterfaceConfig::default();
         let remote = |last: u8| IpAddr::from([192, 0, 2, last]);
         let mut paths = PathMtus::default();
         for last in 1..=3 {

@@ -268,8 +268,6 @@ mod tests {
 
     fn interface(addresses: &[(&str, u8)], routes: &[(&str, u8, Option<&str>)]) -> InterfaceConfig {
         InterfaceConfig {
-            name: "test".into(),
-            mtu: 1500,
             addresses: addresses.iter().map(|(address, len)| Cidr::new(ip(address), *len)).collect(),
             routes: routes
                 .iter()
@@ -278,7 +276,7 @@ mod tests {
                     gateway: gateway.map(ip),
                 })
                 .collect(),
-            offload: crate::Offload::default(),
+            ..InterfaceConfig::default()
         }
     }
 

@@ -29,11 +29,10 @@ pub(crate) fn at(address: &str, port: u16) -> SocketAddr {
 pub(crate) fn interface(addresses: &[&str], offload: Offload) -> InterfaceConfig {
     let cidr = |text: &&str| Cidr::new(ip(text), if text.contains(':') { 64 } else { 24 });
     InterfaceConfig {
-        name: "wire".into(),
-        mtu: 1500,
         addresses: addresses.iter().map(cidr).collect(),
         routes: vec![Route { destination: Cidr::new(ip("0.0.0.0"), 0), gateway: Some(ip("192.0.2.254")) }],
         offload,
+        ..InterfaceConfig::default()
     }
 }
 

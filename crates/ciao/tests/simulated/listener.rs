@@ -40,16 +40,7 @@ fn many_connections_at_once_each_get_their_own_bytes() {
     const CONNECTIONS: u32 = 300;
     let pair = Pair::new();
     pair.run(async {
-        let listener = pair.server.listen(server_addr()).await.unwrap();
-        tokio::spawn(async move {
-            loop {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(async move {
-                    let (mut read, mut write) = stream.split();
-                    tokio::io::copy(&mut read, &mut write).await.unwrap();
-                });
-            }
-        });
+        pair.serve_echo().await;
         let clients: Vec<_> = (0..CONNECTIONS)
             .map(|number| {
                 let stack = pair.client.clone();

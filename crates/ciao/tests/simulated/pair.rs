@@ -53,6 +53,21 @@ impl Pair {
         (client, server)
     }
 
+    /// From now on the server sends every connection back what it reads, until that has an end.
+    pub(crate) async fn serve_echo(&self) {
+        let listener = self.server.listen(server_addr()).await.unwrap();
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(async move {
+                    let (mut read, mut write) = stream.split();
+                    // That the connection ended is for the client to notice.
+                    let _ = tokio::io::copy(&mut read, &mut write).await;
+                });
+            }
+        });
+    }
+
     /// From now on nothing arrives at either end.
     pub(crate) fn cut(&self) {
         for port in [self.client_port, self.server_port] {

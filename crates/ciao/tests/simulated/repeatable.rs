@@ -21,16 +21,7 @@ fn history(seed: u64) -> String {
     };
     let pair = Pair::with(seed, &config, &link);
     pair.run(async {
-        let listener = pair.server.listen(server_addr()).await.unwrap();
-        tokio::spawn(async move {
-            loop {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(async move {
-                    let (mut read, mut write) = stream.split();
-                    let _ = tokio::io::copy(&mut read, &mut write).await;
-                });
-            }
-        });
+        pair.serve_echo().await;
         let clients: Vec<_> = (0..4)
             .map(|number: u8| {
                 let stack = pair.client.clone();

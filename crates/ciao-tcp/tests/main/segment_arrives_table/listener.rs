@@ -2,7 +2,7 @@
 
 use super::specification::{Answer, Sent};
 use bytes::Bytes;
-use ciao_stack::{Cidr, Host, HostConfig, InterfaceConfig, ListenRequest, Offload};
+use ciao_stack::{Cidr, Host, HostConfig, InterfaceConfig, ListenRequest};
 use ciao_tcp::{Segment, TcpState};
 use ciao_wire::checksum::pseudo_header;
 use ciao_wire::{Instant, Ipv4Header, Packet, Protocol, TcpHeader};
@@ -15,11 +15,8 @@ const REMOTE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 pub(super) fn observe(segment: &Segment, silent: Answer) -> Answer {
     let mut host = Host::new(HostConfig::default(), [7; 32]);
     let interface = host.add_interface(InterfaceConfig {
-        name: "test0".to_owned(),
-        mtu: 1500,
         addresses: vec![Cidr::new(LOCAL, 24)],
-        routes: Vec::new(),
-        offload: Offload::default(),
+        ..InterfaceConfig::default()
     });
     let local = SocketAddr::new(LOCAL.into(), segment.header.destination_port);
     host.tcp_listen(ListenRequest::at(local)).expect("the port is free");

@@ -65,35 +65,6 @@ impl Carrier {
         self.pseudo.add_u32(u32::try_from(len).expect("a packet is shorter than 2^16 bytes"))
     }
 
-    /// The TCP header of a segment by itself that is plain and has a right checksum.
-    #[inline]
-    pub(crate) fn plain_header(&self, packet: &Packet) -> Option<PlainHeader> {
-        let Self { ip_len, total_len, .. } = *self;
-        let bytes = front(packet);
-        let tcp_bytes = bytes.get(ip_len..)?;
-        let (header_bytes, behind) = tcp_bytes.split_first_chunk::<PLAIN_HEADER_BYTES>()?;
-        let header = PlainHeader::parse(header_bytes)?;
-        // A segment without PSH begins a run, or goes on with it; padding is cut off elsewhere.
-        let payload_len = total_len.checked_sub(ip_len + PLAIN_HEADER_BYTES)?;
-        let is_alone = packet.segment_size == 0
-            && packet.len() == total_len
-            && (if packet.head.is_empty() {
-                packet.payload.as_single().is_some()
-            } else {
-                behind.is_empty()
-            })
-            && (payload_len == 0 || header.flags.psh());
-        if !is_alone {
-            return None;
-        }
-        if packet.checksum == Checksum::Unknown {
-            let sum = self.pseudo_sum(total_len - ip_len).add_bytes(tcp_bytes);
-            let sum = if packet.head.is_empty() { sum } else { sum.add_payload(&packet.payload) };
-            return sum.is_valid().then_some(header);
-        }
-        Some(header)
-    }
-
     /// Moves the TCP segment in the packet, whose checksum is right, to `segment`.
     ///
     /// # Errors
@@ -167,6 +138,44 @@ impl Familiar {
     /// Reads `packet` at a glance. `None` when it is not as plain as that.
     #[inline]
     pub(crate) fn glance(&self, interface: InterfaceId, packet: &Packet) -> Option<Carrier> {
+        let Seen { ip_len, total_len, ecn } = self.see(interface, packet)?;
+        Some(Carrier { ip_len, total_len, ecn: Ecn::from_bits(ecn), ..self.carrier })
+    }
+
+    /// Reads `packet` at a glance when the segment that it carries is a plain one as well, has a right
+    /// checksum, and stands alone: one without PSH begins a run, or goes on with it.
+    #[inline]
+    pub(crate) fn glance_plain(&self, interface: InterfaceId, packet: &Packet) -> Option<PlainSegment> {
+        let Seen { ip_len, total_len, .. } = self.see(interface, packet)?;
+        let bytes = front(packet);
+        let (header_bytes, behind) = bytes.get(ip_len..)?.split_first_chunk::<PLAIN_HEADER_BYTES>()?;
+        let header = PlainHeader::parse(header_bytes)?;
+        let headers_len = ip_len + PLAIN_HEADER_BYTES;
+        let is_in_head = bytes.len() == headers_len;
+        let is_alone = packet.segment_size == 0
+            // Padding is cut off elsewhere.
+            && packet.len() == total_len
+            && (is_in_head || bytes.len() == total_len)
+            && (total_len == headers_len || header.flags.psh());
+        if !is_alone {
+            return None;
+        }
+        if packet.checksum == Checksum::Unknown {
+            let sum = Sum::of_header(header_bytes.as_chunks().0)
+                .add_sum(self.carrier.pseudo_sum(total_len - ip_len));
+            let sum = if is_in_head { sum.add_payload(&packet.payload) } else { sum.add_bytes(behind) };
+            if !sum.is_valid() {
+                return None;
+            }
+        }
+        let mut endpoints = self.carrier.addresses;
+        endpoints.set_ports(header.destination_port, header.source_port);
+        let headers_len = if packet.head.is_empty() { headers_len } else { 0 };
+        Some(PlainSegment { endpoints, header, headers_len })
+    }
+
+    #[inline]
+    fn see(&self, interface: InterfaceId, packet: &Packet) -> Option<Seen> {
         let bytes = front(packet);
         let (ip_len, total_len, ecn) = match &self.on_wire {
             OnWire::V4(addresses) => {
@@ -176,7 +185,7 @@ impl Familiar {
                     && fragment & FRAGMENT_BITS == 0
                     && header[9] == Protocol::TCP.0
                     && header[12..] == addresses[..]
-                    && Sum::ZERO.add_bytes(header).is_valid();
+                    && Sum::of_header(header.as_chunks().0).is_valid();
                 let total_len = usize::from(u16::from_be_bytes([header[2], header[3]]));
                 is_plain.then_some((ipv4::HEADER_BYTES, total_len, header[1]))?
             }
@@ -189,14 +198,25 @@ impl Familiar {
             }
         };
         let is_whole = (ip_len..=packet.len()).contains(&total_len);
-        let ecn = Ecn::from_bits(ecn);
-        (is_whole && interface == self.interface).then_some(Carrier {
-            ip_len,
-            total_len,
-            ecn,
-            ..self.carrier
-        })
+        (is_whole && interface == self.interface).then_some(Seen { ip_len, total_len, ecn })
     }
+}
+
+/// What a glance sees of an IP header.
+struct Seen {
+    ip_len: usize,
+    total_len: usize,
+    /// The byte that ends with the bits of ECN.
+    ecn: u8,
+}
+
+/// A plain segment that is for one of our addresses, but for its payload.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PlainSegment {
+    pub(crate) endpoints: Endpoints,
+    pub(crate) header: PlainHeader,
+    /// Bytes of headers that stand at the start of the packet's payload.
+    pub(crate) headers_len: usize,
 }
 
 /// Puts a packet in pieces into one piece.

@@ -20,7 +20,7 @@ use bytes::Bytes;
 use ciao_tcp::config::SocketOptions;
 use ciao_tcp::error::{ReceiveError, SendError};
 use ciao_tcp::{ConnectionError, IcmpErrorKind, TcpInfo, TcpState, Wait};
-use ciao_wire::{Instant, Packet};
+use ciao_wire::{Head, Instant, Packet};
 use core::net::SocketAddr;
 
 /// One host.
@@ -107,7 +107,12 @@ impl Host {
     pub fn poll_transmit(&mut self, now: Instant) -> Option<(InterfaceId, Packet)> {
         let Self { context, tcp, turn, .. } = self;
         if !context.has_queued() {
-            return tcp.poll_transmit(context, now);
+            let mut head = Head::EMPTY;
+            let Some((interface, payload, checksum)) = tcp.poll_plain(context, now, &mut head) else {
+                return tcp.poll_transmit(context, now);
+            };
+            let id = context.number_sent();
+            return Some((interface, Packet { head, payload, segment_size: 0, checksum, id }));
         }
         *turn = turn.other();
         match turn {

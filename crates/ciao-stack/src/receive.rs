@@ -62,9 +62,11 @@ impl<'a> Receiver<'a> {
             return self.record();
         }
         let origin = Origin { interface: self.interface, packet: packet.id };
+        if self.run.is_none() && self.on_plain(packet) == Prediction::Held {
+            return;
+        }
         let familiar = self.context.familiar.as_ref();
         let handled = match familiar.and_then(|familiar| familiar.glance(self.interface, packet)) {
-            Some(carrier) if self.on_plain(&carrier, packet) == Prediction::Held => Ok(()),
             Some(carrier) => self.on_segment(origin, &carrier, packet),
             None => self.on_unfamiliar(origin, core::mem::take(packet)),
         };
@@ -121,15 +123,16 @@ impl<'a> Receiver<'a> {
         self.on_segment(origin, &Carrier::of(&opened)?, &mut packet)
     }
 
-    /// Gives TCP a segment that it is likely to expect, unless others may be merged with it or somebody wants
-    /// to know all of it.
+    /// Gives TCP a segment that it is likely to expect, unless somebody wants to know all of it.
     #[inline]
-    fn on_plain(&mut self, carrier: &Carrier, packet: &mut Packet) -> Prediction {
-        if self.run.is_some() || self.context.trace.is_on() {
-            return Prediction::Failed;
+    fn on_plain(&mut self, packet: &mut Packet) -> Prediction {
+        let familiar = self.context.familiar.as_ref();
+        match familiar.and_then(|familiar| familiar.glance_plain(self.interface, packet)) {
+            Some(segment) if !self.context.trace.is_on() => {
+                self.tcp.handle_plain(self.context, self.now, &segment, &mut packet.payload)
+            }
+            _ => Prediction::Failed,
         }
-        let Some(header) = carrier.plain_header(packet) else { return Prediction::Failed };
-        self.tcp.handle_plain(self.context, self.now, carrier, &header, packet)
     }
 
     /// Merges a segment into the run, lets it begin another one, or gives it to TCP when none can follow.

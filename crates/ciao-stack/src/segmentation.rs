@@ -64,46 +64,49 @@ pub(crate) fn packet(
     payload: Payload,
     segment_size: u16,
 ) -> Packet {
+    let mut head = Head::EMPTY;
     let emit = |bytes: &mut [u8]| header.emit(bytes);
-    let packet = packet_with(envelope, checksums, header.header_len(), emit, payload);
-    Packet { segment_size, ..packet }
+    let checksum = write_headers(&mut head, envelope, checksums, (header.header_len(), emit), &payload);
+    Packet { head, payload, segment_size, checksum, id: PacketId(0) }
 }
 
-/// A packet around one segment with a plain header.
+/// Writes the headers of a packet around one segment with a plain header.
 #[inline]
-pub(crate) fn plain_packet(
+pub(crate) fn write_plain_headers(
+    head: &mut Head,
     envelope: &Envelope,
     checksums: Checksums,
     header: &PlainHeader,
-    payload: Payload,
-) -> Packet {
+    payload: &Payload,
+) -> Checksum {
     let emit = |bytes: &mut [u8]| header.emit(bytes.first_chunk_mut().expect("there is room for all of it"));
-    packet_with(envelope, checksums, PLAIN_HEADER_BYTES, emit, payload)
+    write_headers(head, envelope, checksums, (PLAIN_HEADER_BYTES, emit), payload)
 }
 
-/// A packet around a payload and a TCP header of `tcp_len` bytes, which `emit` writes and sums.
+/// Writes the headers of a packet around `payload`, of which the TCP header is as long as told, and is
+/// written and summed by `emit`.
 // RFC 9293 §3.1 MUST-2
 #[inline]
-fn packet_with(
+fn write_headers(
+    head: &mut Head,
     envelope: &Envelope,
     checksums: Checksums,
-    tcp_len: usize,
-    emit: impl FnOnce(&mut [u8]) -> Sum,
-    payload: Payload,
-) -> Packet {
+    (tcp_len, emit): (usize, impl FnOnce(&mut [u8]) -> Sum),
+    payload: &Payload,
+) -> Checksum {
     let ip_len = envelope.header_len();
     let len = tcp_len + payload.len();
-    let mut head = Head::zeroed(ip_len + tcp_len);
+    head.reset(ip_len + tcp_len);
     let (ip_bytes, tcp_bytes) = head.as_mut_slice().split_at_mut(ip_len);
     envelope.emit(Protocol::TCP, len, ip_bytes);
     let sum = emit(tcp_bytes);
     let pseudo = pseudo_sum(envelope, len);
     let (field, checksum) = match checksums {
-        Checksums::ByHost => (pseudo.add_sum(sum).add_payload(&payload).finish(), Checksum::Unknown),
+        Checksums::ByHost => (pseudo.add_sum(sum).add_payload(payload).finish(), Checksum::Unknown),
         Checksums::ByLink => (pseudo.fold(), partial(ip_len)),
     };
     write_checksum(tcp_bytes, field);
-    Packet { head, payload, segment_size: 0, checksum, id: PacketId(0) }
+    checksum
 }
 
 fn pseudo_sum(envelope: &Envelope, len: usize) -> Sum {

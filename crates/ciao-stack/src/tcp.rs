@@ -30,7 +30,7 @@ use crate::interface::Segmentation;
 use crate::memory::Memory;
 use crate::ports::Walks;
 use crate::request::IpOptions;
-use crate::segmentation::{Cutting, Envelope, Rest, packet, plain_packet};
+use crate::segmentation::{Cutting, Envelope, Rest, packet, write_plain_headers};
 use crate::trace::{HostTraceEvent, Opening};
 use crate::wheel::{TimerHandle, Wheel};
 use alloc::boxed::Box;
@@ -38,7 +38,7 @@ use alloc::collections::VecDeque;
 use ciao_tcp::fast_open::FastOpenOutcome;
 use ciao_tcp::isn::{Secret, initial_sequence, timestamp_offset};
 use ciao_tcp::{Connection, Event, SegmentOut, Setup, TcpInfo, TcpState, TraceEvent};
-use ciao_wire::{Instant, Packet, Payload, PlainHeader};
+use ciao_wire::{Checksum, Head, Instant, Packet, Payload};
 use core::net::{IpAddr, SocketAddr};
 use fast_open::FastOpens;
 use listeners::{ACCEPT_TIMEOUT, Listeners};
@@ -173,16 +173,26 @@ impl Tcp {
         }
     }
 
-    /// After an input to a connection: tells what it has to tell, and lets it have its turn if it may want
-    /// one.
+    /// After an input to a connection: passes its events to whoever holds it, and lets it have its turn if it
+    /// may want one.
     fn after_input(&mut self, context: &mut Context, now: Instant, index: u32) {
-        let socket = &mut self.tables.sockets[index as usize];
+        let mut socket = &mut *self.tables.sockets[index as usize];
         self.memory.charge(&mut socket.charged, socket.connection.buffered_bytes());
         record_events(context, now, socket);
-        if socket.connection.has_event() {
-            self.report_events(context, now, index);
+        while let Some(event) = socket.connection.poll_event() {
+            match event {
+                Event::PathMss(mss) => learn_path(context, now, socket, mss),
+                Event::Connected | Event::Closed(_) => {
+                    self.report_turn(context, now, index, event);
+                    socket = &mut *self.tables.sockets[index as usize];
+                }
+                _ if socket.owner == Owner::Application => {
+                    context.events.push_back(HostEvent::Tcp(socket.name(index), event));
+                }
+                // Who accepts later tries first and sees for himself.
+                _ => {}
+            }
         }
-        let socket = &mut self.tables.sockets[index as usize];
         if socket.readiness == Readiness::Queued {
             return;
         }
@@ -191,23 +201,6 @@ impl Tcp {
             self.ready.push_back(index);
         } else {
             self.come_to_rest(context, now, index);
-        }
-    }
-
-    /// Passes the events of a connection to whoever holds it.
-    fn report_events(&mut self, context: &mut Context, now: Instant, index: u32) {
-        loop {
-            let socket = &mut *self.tables.sockets[index as usize];
-            let Some(event) = socket.connection.poll_event() else { return };
-            match event {
-                Event::PathMss(mss) => learn_path(context, now, socket, mss),
-                Event::Connected | Event::Closed(_) => self.report_turn(context, now, index, event),
-                _ if socket.owner == Owner::Application => {
-                    context.events.push_back(HostEvent::Tcp(socket.name(index), event));
-                }
-                // Who accepts later tries first and sees for himself.
-                _ => {}
-            }
         }
     }
 
@@ -237,6 +230,28 @@ impl Tcp {
         }
     }
 
+    /// The next packet of TCP's own where that is around a plain segment: its headers are written to `head`.
+    /// Else `poll_transmit` has to be asked, as it has to be for a trace.
+    #[inline]
+    pub(crate) fn poll_plain(
+        &mut self,
+        context: &mut Context,
+        now: Instant,
+        head: &mut Head,
+    ) -> Option<(InterfaceId, Payload, Checksum)> {
+        let index = *self.ready.front()?;
+        let socket = self.tables.sockets.get_mut(index as usize)?;
+        if socket.readiness != Readiness::Queued || self.cutting.is_some() || context.trace.is_on() {
+            return None;
+        }
+        let (header, payload) = socket.connection.poll_plain(now)?;
+        let Socket { ref endpoints, ip, interface, .. } = **socket;
+        let envelope = context.envelope(endpoints.local, endpoints.remote_address(), ip);
+        let checksum = write_plain_headers(head, &envelope, context.checksums(interface), &header, &payload);
+        self.continue_turn(context, now, index);
+        Some((interface, payload, checksum))
+    }
+
     /// The next packet of TCP's own.
     pub(crate) fn poll_transmit(
         &mut self,
@@ -253,23 +268,15 @@ impl Tcp {
                 self.end_turn();
                 continue;
             };
-            if let Some((header, payload)) = socket.connection.poll_plain(now) {
-                let way = Way::of(socket);
-                self.continue_turn(context, now, index);
-                return Some(way.wrap_plain(context, now, &header, payload));
-            }
             let Some(mut segment) = socket.connection.poll_transmit(now) else {
                 socket.readiness = Readiness::Idle;
                 self.end_turn();
                 self.come_to_rest(context, now, index);
                 continue;
             };
-            record_events(context, now, socket);
             let way = Way::of(socket);
-            if socket.connection.has_event() {
-                // What was sent may have made room for the application.
-                self.report_events(context, now, index);
-            }
+            // What was sent may have made room for the application.
+            self.after_input(context, now, index);
             self.continue_turn(context, now, index);
             return Some(way.wrap(context, now, &mut segment, &mut self.cutting));
         }
@@ -279,7 +286,7 @@ impl Tcp {
     /// A connection whose turn it is has sent a segment.
     #[inline]
     fn continue_turn(&mut self, context: &mut Context, now: Instant, index: u32) {
-        let socket = &mut self.tables.sockets[index as usize];
+        let socket = &mut *self.tables.sockets[index as usize];
         self.left_in_turn -= 1;
         if !socket.connection.may_transmit() {
             socket.readiness = Readiness::Idle;
@@ -312,13 +319,14 @@ impl Tcp {
     /// A connection has nothing more to send: sets its timer, and lets go of what nobody needs any more.
     #[inline]
     fn come_to_rest(&mut self, context: &mut Context, now: Instant, index: u32) {
-        let socket = &mut self.tables.sockets[index as usize];
+        let socket = &mut *self.tables.sockets[index as usize];
         record_events(context, now, socket);
         let may_go = socket.owner == Owner::Nobody || socket.connection.state() == TcpState::Closed;
-        if may_go && self.let_go(context, index) {
-            return;
+        if !may_go {
+            arm(&mut self.wheel, socket, index);
+        } else if !self.let_go(context, index) {
+            arm(&mut self.wheel, &mut self.tables.sockets[index as usize], index);
         }
-        self.arm(index);
     }
 
     /// Lets go of what nobody needs any more of a connection; true when that is all of it.
@@ -340,20 +348,6 @@ impl Tcp {
             return true;
         }
         socket.connection.state() == TcpState::TimeWait && self.shrink(context, index)
-    }
-
-    /// Sets the timer of a connection. One that is due later, or no more, stays where it is and is moved when
-    /// it fires: most deadlines are put off again and again and never met.
-    #[inline]
-    fn arm(&mut self, index: u32) {
-        let socket = &mut self.tables.sockets[index as usize];
-        let at = socket.connection.earliest_timeout();
-        match self.wheel.deadline(socket.timer) {
-            Some(set) if set <= at => {}
-            Some(_) => self.wheel.reschedule(socket.timer, at),
-            None if at == Instant::NEVER => {}
-            None => socket.timer = self.wheel.insert(at, Waiter::Connection(index).token()),
-        }
     }
 
     /// Puts the compact record in the place of a connection in TIME-WAIT that nobody holds.
@@ -392,6 +386,19 @@ impl Tcp {
             self.tables.unlist(Holder::Connection(index));
         }
         self.tables.sockets.remove(index as usize);
+    }
+}
+
+/// Sets the timer of a connection. One that is due later, or no more, stays where it is and is moved when it
+/// fires: most deadlines are put off again and again and never met.
+#[inline]
+fn arm(wheel: &mut Wheel, socket: &mut Socket, index: u32) {
+    let at = socket.connection.earliest_timeout();
+    match wheel.deadline(socket.timer) {
+        Some(set) if set <= at => {}
+        Some(_) => wheel.reschedule(socket.timer, at),
+        None if at == Instant::NEVER => {}
+        None => socket.timer = wheel.insert(at, Waiter::Connection(index).token()),
     }
 }
 
@@ -443,23 +450,6 @@ impl Way {
     fn of(socket: &Socket) -> Self {
         let Socket { id, endpoints, ip, interface, .. } = *socket;
         Self { connection: id, endpoints, ip, interface }
-    }
-
-    /// Puts headers around a segment that has a plain one.
-    #[inline]
-    fn wrap_plain(
-        &self,
-        context: &mut Context,
-        now: Instant,
-        header: &PlainHeader,
-        payload: Payload,
-    ) -> (InterfaceId, Packet) {
-        let checksums = context.checksums(self.interface);
-        let envelope = context.envelope(self.endpoints.local, self.endpoints.remote_address(), self.ip);
-        let mut packet = plain_packet(&envelope, checksums, header, payload);
-        packet.id = context.number_sent();
-        context.record_sent(now, self.interface, &packet, Some(self.connection));
-        (self.interface, packet)
     }
 
     /// Puts headers around a segment; begins to cut it when its link does not.

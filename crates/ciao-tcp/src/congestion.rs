@@ -177,6 +177,12 @@ pub trait Congestion {
     /// while a loss is repaired, after `on_loss` or `on_recovery_exit` for the same acknowledgment.
     fn on_ack(&mut self, sample: &AckSample);
 
+    /// True when an acknowledgment changes nothing while the sender is limited by `limited`, so that it need
+    /// not be told.
+    fn is_indifferent(&self, _limited: Limit) -> bool {
+        false
+    }
+
     /// A loss was found: recovery begins. Once for each window of data.
     fn on_loss(&mut self, flight_bytes: u32);
 
@@ -274,6 +280,16 @@ impl Controller {
 }
 
 impl Controller {
+    /// As [`Congestion::is_indifferent`], without a call through a table.
+    #[inline]
+    pub(crate) fn is_indifferent(&self, limited: Limit) -> bool {
+        match self {
+            Self::Reno(reno) => reno.is_indifferent(limited),
+            Self::Cubic(cubic) => cubic.is_indifferent(limited),
+            Self::Bbr(_) => false,
+        }
+    }
+
     /// cwnd in bytes, as [`Congestion::window_bytes`]: asked several times for each segment, so without a
     /// call through a table for those that only keep it.
     #[must_use]

@@ -183,23 +183,15 @@ impl Ipv4Header {
         let fragment = flags | fragment_offset_bytes >> 3;
         let lifetime = u16::from(ttl) << 8 | u16::from(protocol.0);
         // Summed from the values: reading back what was just written by bytes would wait for the writes.
-        let checksum = Sum::ZERO
-            .add_u16(first)
-            .add_u16(total_len)
-            .add_u16(identification)
-            .add_u16(fragment)
-            .add_u16(lifetime)
-            .add_u32(source.to_bits())
-            .add_u32(destination.to_bits())
-            .finish();
-        let out = bytes.first_chunk_mut::<HEADER_BYTES>().expect("the caller leaves room for the header");
-        let words = [
+        let mut words = [
             u32::from(first) << 16 | u32::from(total_len),
             u32::from(identification) << 16 | u32::from(fragment),
-            u32::from(lifetime) << 16 | u32::from(checksum),
+            u32::from(lifetime) << 16,
             source.to_bits(),
             destination.to_bits(),
         ];
+        words[2] |= u32::from(Sum::of_words(words).finish());
+        let out = bytes.first_chunk_mut::<HEADER_BYTES>().expect("the caller leaves room for the header");
         for (place, word) in out.as_chunks_mut::<4>().0.iter_mut().zip(words) {
             *place = word.to_be_bytes();
         }

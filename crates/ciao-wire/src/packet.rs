@@ -42,6 +42,16 @@ impl Head {
         Self { len, bytes: [0; HEAD_CAPACITY] }
     }
 
+    /// Makes room for `len` bytes, all of which are to be written.
+    ///
+    /// # Panics
+    /// When `len` is above [`HEAD_CAPACITY`].
+    #[inline]
+    pub fn reset(&mut self, len: usize) {
+        assert!(len <= HEAD_CAPACITY, "a head holds {HEAD_CAPACITY} bytes, {len} were asked for");
+        self.len = len as u8;
+    }
+
     /// The header bytes.
     #[must_use]
     #[inline]

@@ -2,7 +2,7 @@
 //!
 //! What the connection, the half-open record or the TIME-WAIT record does with it is decided in `ciao-tcp`.
 
-use crate::carrier::Carrier;
+use crate::carrier::PlainSegment;
 use crate::context::{Context, Origin};
 use crate::demux::{Endpoints, Holder};
 use crate::error::HostDropReason;
@@ -22,8 +22,7 @@ use ciao_tcp::{
     TraceEvent, answer_from_closed,
 };
 use ciao_wire::quote::Quote;
-use ciao_wire::tcp_plain::PLAIN_HEADER_BYTES;
-use ciao_wire::{Instant, Packet, PlainHeader, SeqNum};
+use ciao_wire::{Instant, Payload, SeqNum};
 use core::panic::Location;
 
 /// A segment for one of our addresses, or several that were merged.
@@ -53,25 +52,21 @@ impl Tcp {
         }
     }
 
-    /// Gives the connection that the last segment was for what it is likely to expect: `packet`, around a
-    /// segment with `header`. Of a packet that it does not take nothing has changed.
+    /// Gives the connection that the last segment was for what it is likely to expect. Of a segment that it
+    /// does not take nothing has changed.
     #[inline]
     pub(crate) fn handle_plain(
         &mut self,
         context: &mut Context,
         now: Instant,
-        carrier: &Carrier,
-        header: &PlainHeader,
-        packet: &mut Packet,
+        segment: &PlainSegment,
+        payload: &mut Payload,
     ) -> Prediction {
-        let mut endpoints = carrier.addresses();
-        endpoints.set_ports(header.destination_port, header.source_port);
-        let Some((index, socket)) = self.tables.last_receiver(&endpoints) else {
+        let Some((index, socket)) = self.tables.last_receiver(&segment.endpoints) else {
             return Prediction::Failed;
         };
         socket.connection.set_memory(self.memory.level());
-        let headers_len = if packet.head.is_empty() { carrier.ip_len + PLAIN_HEADER_BYTES } else { 0 };
-        let held = socket.connection.handle_plain(now, header, &mut packet.payload, headers_len);
+        let held = socket.connection.handle_plain(now, &segment.header, payload, segment.headers_len);
         if held == Prediction::Held {
             self.after_input(context, now, index);
         }

@@ -201,6 +201,11 @@ impl Congestion for Cubic {
         }
     }
 
+    #[inline]
+    fn is_indifferent(&self, limited: Limit) -> bool {
+        limited == Limit::Other && self.memory.as_ref().is_none_or(|memory| memory.epoch.is_none())
+    }
+
     // RFC 9438 §4.6 9438-4c
     fn on_loss(&mut self, flight_bytes: u32) {
         self.remember_maximum();

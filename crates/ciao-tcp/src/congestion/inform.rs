@@ -47,6 +47,9 @@ impl Connection {
         before: &Progress,
         rtt: Option<Duration>,
     ) {
+        if self.congestion.is_indifferent(self.recovery.limit) {
+            return self.update_pacing_rate();
+        }
         let acked_bytes = self.snd.una.since(before.una);
         let delivered_bytes = (acked_bytes + self.sent.sacked()).saturating_sub(before.sacked_bytes);
         // Where losses are not counted one by one, nobody asks for more than a guess.

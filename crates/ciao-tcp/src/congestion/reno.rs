@@ -29,8 +29,7 @@ impl Congestion for Reno {
     // RFC 5681 §3.1 5681-3d, 5681-3j
     // RFC 9293 §3.8.2 MUST-19
     fn on_ack(&mut self, sample: &AckSample) {
-        if sample.recovering == Recovering::Fast || sample.limited == Limit::Other {
-            // A window that was not used says nothing about a larger one (RFC 9438 §5.8, RFC 7661).
+        if sample.recovering == Recovering::Fast || self.is_indifferent(sample.limited) {
             return;
         }
         let mut acked_bytes = sample.acked_bytes;
@@ -42,6 +41,12 @@ impl Congestion for Reno {
             self.acked_bytes -= self.window.cwnd;
             self.window.grow(self.window.smss);
         }
+    }
+
+    /// A window that was not used says nothing about a larger one (RFC 9438 §5.8, RFC 7661).
+    #[inline]
+    fn is_indifferent(&self, limited: Limit) -> bool {
+        limited == Limit::Other
     }
 
     fn on_loss(&mut self, flight_bytes: u32) {

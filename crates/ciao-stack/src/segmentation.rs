@@ -37,6 +37,7 @@ impl Envelope {
     // RFC 9293 §3.9.1.9 MUST-48, SHLD-22; RFC 1122 §3.2.1.6 1122-3.2.1.6
     // RFC 9293 §3.9.2 MUST-49
     // RFC 1122 §3.2.1.6 1122-3.2.1.6
+    #[inline]
     pub(crate) fn emit(&self, protocol: Protocol, payload_len: usize, bytes: &mut [u8]) {
         let Self { source, destination, dscp, hop_limit, ecn } = *self;
         let len = |bytes: usize| u16::try_from(bytes).expect("segments are cut to fit into an IP packet");

@@ -33,12 +33,17 @@ impl ReceiveBuffer {
     }
 
     /// Appends what arrived.
-    pub(crate) fn push(&mut self, mut payload: Payload) {
+    #[inline]
+    pub(crate) fn push(&mut self, payload: Payload) {
         if self.bytes.is_empty() && payload.as_single().is_some() {
             // It is most often read at once, so a small one stays as it is too.
             self.bytes = payload;
-            return;
+        } else {
+            self.push_behind(payload);
         }
+    }
+
+    fn push_behind(&mut self, mut payload: Payload) {
         let is_large = |chunk: &Bytes| chunk.len() > SMALL_BYTES;
         // The whole of it at once where there is nothing to join.
         let is_alone = match self.bytes.last() {

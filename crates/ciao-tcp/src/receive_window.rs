@@ -8,6 +8,7 @@ use crate::connection::Connection;
 impl Connection {
     /// Room between RCV.NXT and the end of the receive buffer, in bytes, as far as the window field can say
     /// it.
+    #[inline]
     fn receive_room(&self) -> u32 {
         let room = self.receive_limit().saturating_sub(self.receive_buffer.len());
         room.min(self.greatest_window())
@@ -18,18 +19,21 @@ impl Connection {
     }
 
     /// How far the right edge could move on now.
+    #[inline]
     fn edge_gain(&self) -> u32 {
         self.receive_room().saturating_sub(self.rcv.wnd())
     }
 
     /// The least step by which the right edge moves.
     // RFC 9293 §3.8.6.2.2 MUST-39
+    #[inline]
     fn least_edge_gain(&self) -> u32 {
         (self.receive_limit() / 2).min(u32::from(self.announce_mss)).max(1)
     }
 
     /// The window field of a segment sent now; moves the right edge.
     // RFC 9293 §3.8.6 SHLD-14, MAY-8, RFC 7323 §2.3 7323-2e
+    #[inline]
     pub(crate) fn offer_window(&mut self) -> u16 {
         if self.edge_gain() >= self.least_edge_gain() {
             self.rcv.edge = self.rcv.nxt + self.receive_room();

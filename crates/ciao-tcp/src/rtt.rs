@@ -83,6 +83,7 @@ impl RttEstimator {
     // RFC 6298 §2.2-2.3, §5.7 6298-2b, 6298-5e
     // RFC 9293 §3.8.1 MUST-18
     #[expect(clippy::cast_possible_truncation, reason = "means of 32-bit numbers, and a clock that wraps")]
+    #[inline]
     pub fn sample(&mut self, now: Instant, rtt: Duration) {
         let nanos = whole_nanos(rtt);
         let steps = u32::try_from(nanos.saturating_add(STEP_NANOS / 2) / STEP_NANOS).unwrap_or(u32::MAX);

@@ -144,13 +144,18 @@ impl SendBuffer {
     ///
     /// # Panics
     /// When the range reaches beyond the end.
+    #[inline]
     pub(crate) fn slice(&mut self, offset: u32, len: u32) -> Payload {
-        assert!(offset + len <= self.len, "{offset} + {len} is beyond {} bytes", self.len);
-        let (mut skip, mut left) = (offset as usize, len as usize);
-        if skip == 0 && left == self.first.len() {
+        if offset == 0 && len as usize == self.first.len() {
             // All of a single small write.
             return Payload::from(self.first.clone());
         }
+        self.slice_pieces(offset, len)
+    }
+
+    fn slice_pieces(&mut self, offset: u32, len: u32) -> Payload {
+        assert!(offset + len <= self.len, "{offset} + {len} is beyond {} bytes", self.len);
+        let (mut skip, mut left) = (offset as usize, len as usize);
         let mut out = Payload::EMPTY;
         if left == 0 {
             return out;

@@ -127,6 +127,7 @@ impl Sent {
     }
 
     /// Records a range sent for the first time, behind all others.
+    #[inline]
     pub(crate) fn push(&mut self, start: SeqNum, len: u32, now: Instant, segment_size: u16) {
         debug_assert!(self.records.back().is_none_or(|last| last.end == start), "records have no gaps");
         let outstanding = self.outstanding();
@@ -149,6 +150,7 @@ impl Sent {
     }
 
     /// Drops what lies before `una`, and shows each record or part of one that goes.
+    #[inline]
     pub(crate) fn acknowledge(&mut self, una: SeqNum, mut gone: impl FnMut(&SentRecord)) {
         while let Some(record) = self.records.front_mut() {
             if record.end.at_or_before(una) {

@@ -75,6 +75,7 @@ impl Connection {
     //
     // New data behind what is outstanding does not put the probe off, though it might: what it probes for is
     // older.
+    #[inline]
     pub(crate) fn restart_retransmit_timer(&mut self, now: Instant) {
         let rto = self.rtt.rto_nanos(&self.config);
         match self.probe_timeout_nanos() {
@@ -86,6 +87,7 @@ impl Connection {
     }
 
     /// The time that may pass without progress begins anew.
+    #[inline]
     pub(crate) fn restart_user_timeout(&mut self, now: Instant) {
         match self.patience() {
             Some(limit) => self.set_timer(Timer::UserTimeout, now + limit),
@@ -95,6 +97,7 @@ impl Connection {
 
     /// Before the first byte after a silence: what was learnt of the path is out of date.
     // RFC 5681 §4.1 5681-4a
+    #[inline]
     pub(crate) fn restart_when_idle(&mut self, now: Instant) {
         let idle = now.nanos_since(self.recovery.data_sent_at);
         // The least RTO first: it spares the arithmetic at nearly every write.

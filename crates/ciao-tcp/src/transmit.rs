@@ -289,6 +289,7 @@ impl Connection {
     /// The congestion window counts as used when not one more segment would fit, whether there was one or
     /// not; when pacing spreads it out, already when half of it is in flight, since a window that grew no
     /// further would hold the rate down next.
+    #[inline]
     pub(crate) fn note_limit(&mut self, reason: WaitReason) {
         let (pipe, window) = (self.pipe(), self.congestion_window());
         let is_full = pipe + u32::from(self.effective_mss()) > window;
@@ -314,6 +315,7 @@ impl Connection {
     /// False when `poll_transmit` would certainly answer `None`: nothing is owed and no data waits. The cheap
     /// question before the dear one.
     #[must_use]
+    #[inline]
     pub fn may_transmit(&self) -> bool {
         let owed = &self.owed;
         // All in one: asked after each input, and nearly always false.

@@ -127,6 +127,7 @@ impl Connection {
     }
 
     /// How many of `wanted` bytes SEND may take.
+    #[inline]
     fn admit(&mut self, wanted: usize) -> Result<usize, SendError> {
         match (self.state, self.error) {
             (_, Some(error)) => return Err(SendError::Ended(error)),
@@ -145,6 +146,7 @@ impl Connection {
         Ok(len)
     }
 
+    #[inline]
     fn after_send(&mut self, now: Instant, len: usize, wanted: usize) {
         self.owed.writable |= len < wanted;
         self.restart_when_idle(now);

@@ -58,6 +58,7 @@ impl Exchange {
 impl Connection {
     /// How long data may stay unacknowledged; `None` for ever.
     // RFC 9293 §3.8.3 MUST-20, MUST-21, MUST-23; RFC 5482 §3.1 5482-3b
+    #[inline]
     pub(crate) fn patience(&self) -> Option<Duration> {
         let usual = if self.is_opening() { self.config.r2_syn } else { self.config.r2 };
         let Some(seldom) = &self.seldom else { return usual };

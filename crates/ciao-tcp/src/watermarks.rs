@@ -14,6 +14,7 @@ const LEAST_SEND_BYTES: u32 = 64 * 1024;
 impl Connection {
     /// Bytes that SEND would take now.
     #[must_use]
+    #[inline]
     pub fn send_capacity(&self) -> usize {
         let room = self.send_limit().saturating_sub(self.send_buffer.len());
         match self.notsent_lowat() {

@@ -41,6 +41,7 @@ impl Connection {
     }
 
     /// Tells the algorithm what an acknowledgment brought, once what it shows of losses is known.
+    #[inline]
     pub(crate) fn inform_congestion_control(
         &mut self,
         now: Instant,

@@ -168,6 +168,7 @@ impl Connection {
 
     // RFC 6298 §3 6298-3b: each acknowledgment of a range sent once gives a sample. RFC 7323 §4.1 7323-4b:
     // one that acknowledges nothing new gives none
+    #[inline]
     fn sample_round_trip(&mut self, now: Instant, rtt: Duration) {
         self.rtt.sample(now, rtt);
         let (estimator, config) = (&self.rtt, &self.config);
@@ -181,6 +182,7 @@ impl Connection {
 
     /// The peer has taken something new: the timers begin again.
     // RFC 6298 §5 (5.2, 5.3); RFC 6582 §4 6582-3: by a partial acknowledgment too, "slow but steady"
+    #[inline]
     fn progress(&mut self, now: Instant) {
         self.owed.timeouts = 0;
         if self.sent.outstanding() == 0 {

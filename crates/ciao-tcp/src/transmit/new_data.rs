@@ -16,6 +16,7 @@ impl Connection {
     /// Bytes taken to be on their way. Without SACK each duplicate acknowledgment stands for one segment that
     /// left.
     // RFC 6675 §4 6675-4b; RFC 5681 §3.2 5681-3h, 5681-3i: never more than is in flight; RFC 3042 §2 3042-1
+    #[inline]
     pub(crate) fn pipe(&self) -> u32 {
         let in_flight = self.sent.in_flight();
         if self.sack { in_flight } else { in_flight.saturating_sub(self.duplicate_bytes()) }
@@ -23,6 +24,7 @@ impl Connection {
 
     /// Bytes from SND.NXT to the right edge of the peer's window; none when it has shrunk.
     // RFC 9293 §3.8.6 MUST-34, SHLD-15
+    #[inline]
     pub(crate) fn usable_window(&self) -> u32 {
         let edge = self.snd.una + self.snd.wnd;
         if edge.after(self.snd.nxt) { edge.since(self.snd.nxt) } else { 0 }

@@ -220,6 +220,12 @@ pub trait Congestion {
         PacingWish::Indifferent
     }
 
+    /// What holds the sender back in the samples of what it sends now: the window, or a wish of the
+    /// algorithm's own to send little.
+    fn sample_limit(&self) -> Limit {
+        Limit::CongestionWindow
+    }
+
     /// Whether proportional rate reduction governs its recovery.
     fn recovery_window(&self) -> RecoveryWindow {
         RecoveryWindow::Proportional

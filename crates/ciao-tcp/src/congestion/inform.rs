@@ -1,7 +1,7 @@
 //! What is the algorithm of a connection told, and when? Here is what every acknowledgment says; that
 //! recovery begins and ends is said in `recovery`.
 
-use super::{AckSample, Controller, Recovering, initial_window_bytes};
+use super::{AckSample, Controller, Limit, Recovering, initial_window_bytes};
 use crate::connection::Connection;
 use crate::recovery::Phase;
 use crate::trace::TraceEvent;
@@ -83,6 +83,9 @@ impl Connection {
             loss,
         });
         self.update_pacing_rate();
+        if rate.is_some() && self.congestion.sample_limit() == Limit::Other {
+            self.sent.application_limited();
+        }
         if window_before != self.congestion.window_bytes() {
             self.record_congestion();
         }

@@ -61,6 +61,10 @@ pub(super) struct Model {
     pub(super) round_count: u32,
     pub(super) round_start: Flag,
     next_round_delivered: u32,
+    /// `C.delivered`; wraps.
+    delivered: u32,
+    /// The window was full at some time in this round, or in the one before: `C.is_cwnd_limited`.
+    window_filled: [Flag; 2],
     /// `bw_latest`, `inflight_latest`: the most of this round.
     bw_latest: u64,
     pub(super) inflight_latest: u32,
@@ -93,6 +97,8 @@ impl Model {
             round_count: 0,
             round_start: Flag::Clear,
             next_round_delivered: 0,
+            delivered: 0,
+            window_filled: [Flag::Clear; 2],
             bw_latest: 0,
             inflight_latest: 0,
             loss_round_delivered: 0,
@@ -122,23 +128,40 @@ impl Model {
 
     /// A new round begins when the first byte sent in the last one is delivered.
     pub(super) fn update_round(&mut self, rate: &RateSample) {
+        self.delivered = rate.total_delivered_bytes;
         let is_new = has_reached(rate.prior_delivered_bytes, self.next_round_delivered);
         self.round_start = Flag::when(is_new);
         if is_new {
-            self.start_round(rate.total_delivered_bytes);
+            self.start_round();
             self.round_count = self.round_count.wrapping_add(1);
+            self.window_filled = [Flag::Clear, self.window_filled[0]];
         }
     }
 
-    pub(super) fn start_round(&mut self, delivered: u32) {
-        self.next_round_delivered = delivered;
+    /// `StartRound`.
+    pub(super) fn start_round(&mut self) {
+        self.next_round_delivered = self.delivered;
     }
 
+    /// `C.is_cwnd_limited`.
+    pub(super) fn is_window_limited(&self) -> bool {
+        self.window_filled.contains(&Flag::Set)
+    }
+
+    pub(super) fn note_full_window(&mut self) {
+        self.window_filled[0] = Flag::Set;
+    }
+
+    /// `NoteLoss`: what is measured from the first loss on is measured for a whole round.
     pub(super) fn note_loss(&mut self, sample: &AckSample) {
-        if sample.lost_bytes > 0 {
-            self.loss_in_round = Flag::Set;
-            self.loss_events_in_round = self.loss_events_in_round.saturating_add(1);
+        if sample.lost_bytes == 0 {
+            return;
         }
+        if self.loss_in_round == Flag::Clear {
+            self.loss_round_delivered = self.delivered;
+        }
+        self.loss_in_round = Flag::Set;
+        self.loss_events_in_round = self.loss_events_in_round.saturating_add(1);
     }
 
     /// `UpdateLatestDeliverySignals`.

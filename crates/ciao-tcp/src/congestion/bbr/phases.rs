@@ -25,6 +25,8 @@ const PROBE_WAIT_MILLIS: u32 = 2000;
 const PROBE_WAIT_RANDOM_MILLIS: u32 = 1000;
 /// Rounds after which Reno would have grown enough to be probed against (§5.3.3.7).
 const RENO_ROUNDS_MAX: u32 = 63;
+/// Rounds after which Drain ends, whatever is in flight: what Startup measured was more than our share.
+const DRAIN_ROUNDS_MAX: u32 = 3;
 /// Greatest doubling of the probing step: `bw_probe_up_rounds`.
 const PROBE_UP_ROUNDS_MAX: u8 = 30;
 
@@ -68,6 +70,14 @@ enum AckPhase {
     ProbeStopping,
 }
 
+/// What follows when all is acknowledged that a probe sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AfterProbe {
+    Nothing,
+    /// It turned back in time, and lost nothing: the next one may go further, and at once.
+    ProbeOn,
+}
+
 /// The cycle of ProbeBW.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cycle {
@@ -82,8 +92,14 @@ pub(super) struct Cycle {
     samples: Flag,
     /// `bw_probe_up_rounds`.
     up_rounds: u8,
-    /// What is left over of raising the bound.
-    up_remainder: u64,
+    /// `bw_probe_up_acked`: delivered since the bound was raised last.
+    up_acked: u32,
+    /// `probe_up_acked_per_inc`: so much delivered raises the bound by a segment.
+    acked_per_raise: u32,
+    /// `prev_probe_too_high`: the last probe lost too much.
+    too_high: Flag,
+    /// `prev_probe_precautionary`: this one ended as soon as it came to where the last one had lost.
+    precautionary: Flag,
 }
 
 impl Cycle {
@@ -95,7 +111,10 @@ impl Cycle {
             ack_phase: AckPhase::Init,
             samples: Flag::Clear,
             up_rounds: 0,
-            up_remainder: 0,
+            up_acked: 0,
+            acked_per_raise: u32::MAX,
+            too_high: Flag::Clear,
+            precautionary: Flag::Clear,
         }
     }
 }
@@ -177,6 +196,7 @@ impl Bbr {
         let is_full = self.full_bandwidth.reached == Flag::Set;
         if !is_full && lost_often && is_too_high(rate.lost_bytes, rate.flight_at_send_bytes) {
             self.full_bandwidth.reached = Flag::Set;
+            self.undo.phase = Some(Phase::Startup);
             let bdp = self.inflight(self.model.max_bw(), Gain::ONE);
             self.model.bounds.inflight_hi = bdp.max(self.model.inflight_latest);
         }
@@ -185,25 +205,26 @@ impl Bbr {
     pub(super) fn check_startup_done(&mut self) {
         if self.phase == Phase::Startup && self.full_bandwidth.reached == Flag::Set {
             self.phase = Phase::Drain;
+            self.drain_start_round = self.model.round_count;
         }
     }
 
     pub(super) fn check_drain_done(&mut self, sample: &AckSample) {
+        if self.phase != Phase::Drain {
+            return;
+        }
+        let rounds = self.model.round_count.wrapping_sub(self.drain_start_round);
         let target = self.inflight(self.model.max_bw(), Gain::ONE);
-        if self.phase == Phase::Drain && sample.flight_bytes <= target {
-            self.start_down(sample);
+        if sample.flight_bytes <= target || rounds > DRAIN_ROUNDS_MAX {
+            self.start_down(sample.now);
         }
     }
 
     /// `StartProbeBW_DOWN`: a new cycle begins.
-    fn start_down(&mut self, sample: &AckSample) {
-        self.begin_cycle(sample.now);
-        self.start_round(sample);
+    fn start_down(&mut self, now: Instant) {
         self.phase = Phase::Down;
-    }
-
-    fn begin_cycle(&mut self, now: Instant) {
         self.model.reset_signals();
+        self.model.start_round();
         let cycle = &mut self.cycle;
         cycle.probe_round = self.model.round_count.wrapping_sub(self.random.below(2));
         let millis = PROBE_WAIT_MILLIS + self.random.below(PROBE_WAIT_RANDOM_MILLIS);
@@ -212,29 +233,26 @@ impl Bbr {
         cycle.ack_phase = AckPhase::ProbeStopping;
     }
 
-    fn start_refill(&mut self, sample: &AckSample) {
+    /// `StartProbeBW_REFILL`.
+    pub(super) fn start_refill(&mut self) {
         self.model.bounds.reset_lower();
         self.cycle.up_rounds = 0;
-        self.cycle.up_remainder = 0;
+        self.cycle.up_acked = 0;
+        self.cycle.precautionary = Flag::Clear;
         self.cycle.ack_phase = AckPhase::Refilling;
-        self.start_round(sample);
+        self.model.start_round();
         self.phase = Phase::Refill;
     }
 
-    fn start_up(&mut self, sample: &AckSample, rate: &RateSample) {
+    /// `StartProbeBW_UP`.
+    fn start_up(&mut self, rate: &RateSample) {
         self.cycle.samples = Flag::Set;
         self.cycle.ack_phase = AckPhase::ProbeStarting;
-        self.start_round(sample);
+        self.model.start_round();
         self.full_bandwidth.reset_count();
         self.full_bandwidth.baseline = rate.bytes_per_s();
         self.phase = Phase::Up;
         self.raise_slope();
-    }
-
-    fn start_round(&mut self, sample: &AckSample) {
-        if let Some(rate) = &sample.rate {
-            self.model.start_round(rate.total_delivered_bytes);
-        }
     }
 
     /// `UpdateProbeBWCyclePhase`.
@@ -242,17 +260,21 @@ impl Bbr {
         if self.full_bandwidth.reached == Flag::Clear {
             return;
         }
-        self.adapt_upper_bounds(sample, rate);
+        if self.end_probe_feedback(rate) == AfterProbe::ProbeOn {
+            self.start_refill();
+            return;
+        }
+        self.raise_upper_bound(sample, rate);
         match self.phase {
             Phase::Down => {
                 if self.is_time_to_probe(sample) {
-                    self.start_refill(sample);
+                    self.start_refill();
                 } else if self.is_time_to_cruise(sample) {
                     self.phase = Phase::Cruise;
                 }
             }
-            Phase::Cruise if self.is_time_to_probe(sample) => self.start_refill(sample),
-            Phase::Refill if self.model.round_start == Flag::Set => self.start_up(sample, rate),
+            Phase::Cruise if self.is_time_to_probe(sample) => self.start_refill(),
+            Phase::Refill if self.model.round_start == Flag::Set => self.start_up(rate),
             Phase::Up => self.consider_going_down(sample, rate),
             _ => {}
         }
@@ -270,44 +292,56 @@ impl Bbr {
         sample.now.since(self.cycle.started_at) > self.cycle.wait || rounds >= reno_rounds.max(1)
     }
 
-    /// The window fills the bound: it is being raised, and what it brings is awaited. Else the probe ends
-    /// when the bandwidth does not follow.
+    /// `IsTimeToGoDown`. Where the last probe lost too much, this one turns back, and comes again when that
+    /// was no loss. Where the window fills the bound, the bound is being raised, and what it brings is
+    /// awaited. Else the probe ends when the bandwidth does not follow.
     fn consider_going_down(&mut self, sample: &AckSample, rate: &RateSample) {
-        if self.is_window_limited(sample) && self.cwnd >= self.model.bounds.inflight_hi {
+        let bound = self.model.bounds.inflight_hi;
+        let is_at_bound = sample.flight_before_bytes.saturating_add(self.smss) > bound;
+        if self.cycle.too_high == Flag::Set && is_at_bound {
+            self.cycle.precautionary = Flag::Set;
+        } else if self.model.is_window_limited() && self.cwnd >= bound {
             self.full_bandwidth.reset_count();
             self.full_bandwidth.baseline = rate.bytes_per_s();
-        } else if self.full_bandwidth.now == Flag::Set {
-            self.start_down(sample);
-        }
-    }
-
-    fn is_window_limited(&self, sample: &AckSample) -> bool {
-        sample.flight_before_bytes.saturating_add(self.smss) > self.cwnd
-    }
-
-    /// `AdaptUpperBounds`.
-    fn adapt_upper_bounds(&mut self, sample: &AckSample, rate: &RateSample) {
-        if self.model.round_start == Flag::Set {
-            match self.cycle.ack_phase {
-                AckPhase::ProbeStarting => self.cycle.ack_phase = AckPhase::ProbeFeedback,
-                AckPhase::ProbeStopping => {
-                    self.cycle.samples = Flag::Clear;
-                    self.cycle.ack_phase = AckPhase::Init;
-                    if self.phase.is_probe_bandwidth() && rate.limited == Limit::CongestionWindow {
-                        self.model.advance_max_bandwidth();
-                    }
-                }
-                AckPhase::Init | AckPhase::Refilling | AckPhase::ProbeFeedback => {}
-            }
-        }
-        if is_too_high(rate.lost_bytes, rate.flight_at_send_bytes) {
-            if self.cycle.samples == Flag::Set {
-                self.handle_inflight_too_high(sample, rate.flight_at_send_bytes, rate.limited);
-            }
+            return;
+        } else if self.full_bandwidth.now == Flag::Clear {
             return;
         }
+        self.cycle.too_high = Flag::Clear;
+        self.start_down(sample.now);
+    }
+
+    /// `AdaptLongTermModel`, its first half: which part of a probe do the acknowledgments of this round tell
+    /// about?
+    fn end_probe_feedback(&mut self, rate: &RateSample) -> AfterProbe {
+        if self.model.round_start == Flag::Clear {
+            return AfterProbe::Nothing;
+        }
+        match self.cycle.ack_phase {
+            AckPhase::ProbeStarting => self.cycle.ack_phase = AckPhase::ProbeFeedback,
+            AckPhase::ProbeStopping => {
+                self.cycle.samples = Flag::Clear;
+                self.cycle.ack_phase = AckPhase::Init;
+                if !self.phase.is_probe_bandwidth() {
+                    return AfterProbe::Nothing;
+                }
+                if rate.limited == Limit::CongestionWindow {
+                    self.model.advance_max_bandwidth();
+                }
+                if self.cycle.precautionary == Flag::Set && self.cycle.too_high == Flag::Clear {
+                    return AfterProbe::ProbeOn;
+                }
+            }
+            AckPhase::Init | AckPhase::Refilling | AckPhase::ProbeFeedback => {}
+        }
+        AfterProbe::Nothing
+    }
+
+    /// `AdaptLongTermModel`, its second half: what was in flight and did not lose too much is safe.
+    fn raise_upper_bound(&mut self, sample: &AckSample, rate: &RateSample) {
+        let is_high = is_too_high(rate.lost_bytes, rate.flight_at_send_bytes);
         let bounds = &mut self.model.bounds;
-        if bounds.inflight_hi == UNBOUNDED {
+        if is_high || bounds.inflight_hi == UNBOUNDED {
             return;
         }
         bounds.inflight_hi = bounds.inflight_hi.max(rate.flight_at_send_bytes);
@@ -319,12 +353,14 @@ impl Bbr {
     /// `HandleInflightTooHigh`: `inflight` lost too much.
     fn handle_inflight_too_high(&mut self, sample: &AckSample, inflight: u32, limited: Limit) {
         self.cycle.samples = Flag::Clear;
+        self.cycle.too_high = Flag::Set;
         if limited == Limit::CongestionWindow {
             let floor = self.target_inflight() / 10 * BETA_TENTHS;
             self.model.bounds.inflight_hi = inflight.max(floor);
         }
         if self.phase == Phase::Up {
-            self.start_down(sample);
+            self.undo.phase = Some(Phase::Up);
+            self.start_down(sample.now);
         }
     }
 
@@ -343,24 +379,28 @@ impl Bbr {
     }
 
     /// `ProbeInflightLongtermUpward`: one segment more a round, then two, four, …, while it is being used.
+    /// Whole segments, so that the window is at the bound in between, which shows that the bound limits it.
     fn probe_inflight_upward(&mut self, sample: &AckSample) {
         let bound = self.model.bounds.inflight_hi;
-        if !self.is_window_limited(sample) || self.cwnd < bound {
+        if !self.model.is_window_limited() || self.cwnd < bound {
             return;
         }
-        let cwnd = u64::from(self.cwnd.max(1));
-        let step = u64::from(self.smss) << self.cycle.up_rounds.saturating_sub(1);
-        let growth = step.min(cwnd) * u64::from(sample.delivered_bytes) + self.cycle.up_remainder;
-        self.cycle.up_remainder = growth % cwnd;
-        let growth = u32::try_from(growth / cwnd).unwrap_or(u32::MAX);
-        self.model.bounds.inflight_hi = bound.saturating_add(growth).min(UNBOUNDED - 1);
+        let cycle = &mut self.cycle;
+        cycle.up_acked = cycle.up_acked.saturating_add(sample.delivered_bytes);
+        let segments = cycle.up_acked / cycle.acked_per_raise;
+        cycle.up_acked %= cycle.acked_per_raise;
+        let raised = bound.saturating_add(segments.saturating_mul(self.smss));
+        self.model.bounds.inflight_hi = raised.min(UNBOUNDED - 1);
         if self.model.round_start == Flag::Set {
             self.raise_slope();
         }
     }
 
+    /// `RaiseInflightLongtermSlope`.
     fn raise_slope(&mut self) {
+        let growth = 1 << self.cycle.up_rounds;
         self.cycle.up_rounds = (self.cycle.up_rounds + 1).min(PROBE_UP_ROUNDS_MAX);
+        self.cycle.acked_per_raise = (self.cwnd / growth).max(self.smss);
     }
 
     /// `UpdateMinRTT`.
@@ -393,7 +433,7 @@ impl Bbr {
             self.phase = Phase::ProbeRtt;
             self.probe_rtt.done_at = None;
             self.cycle.ack_phase = AckPhase::ProbeStopping;
-            self.start_round(sample);
+            self.model.start_round();
         }
         if self.phase == Phase::ProbeRtt {
             self.handle_probe_rtt(sample);
@@ -408,7 +448,7 @@ impl Bbr {
             if sample.flight_bytes <= self.probe_rtt_window() {
                 self.probe_rtt.done_at = Some(sample.now + PROBE_RTT_DURATION);
                 self.probe_rtt.round_done = Flag::Clear;
-                self.start_round(sample);
+                self.model.start_round();
             }
             return;
         }
@@ -430,7 +470,7 @@ impl Bbr {
         self.restore_window();
         self.model.bounds.reset_lower();
         if self.full_bandwidth.reached == Flag::Set {
-            self.begin_cycle(now);
+            self.start_down(now);
             self.phase = Phase::Cruise;
         } else {
             self.phase = Phase::Startup;

@@ -49,6 +49,9 @@ pub struct Arguments {
     /// Megabytes (10^6) of a transfer.
     #[arg(long, default_value_t = MEGABYTES)]
     megabytes: u64,
+    /// Mbit/s of the path that flows share.
+    #[arg(long, default_value_t = SHARED_MEGABITS)]
+    megabits: u64,
     /// What chance is drawn from in the first round; one more in each round.
     #[arg(long, default_value_t = SEED)]
     seed: u64,
@@ -67,6 +70,8 @@ pub struct Arguments {
 }
 
 const MEGABYTES: u64 = 100;
+/// As fast as the path of one transfer.
+const SHARED_MEGABITS: u64 = path::RATE_BITS_PER_S / 1_000_000;
 const SEED: u64 = 1;
 /// In the simulator, where a round takes a second or two, and one may be unlucky.
 const ROUNDS: u64 = 5;
@@ -82,6 +87,7 @@ impl Default for Arguments {
             fair: false,
             algorithm: Vec::new(),
             megabytes: MEGABYTES,
+            megabits: SHARED_MEGABITS,
             seed: SEED,
             rounds: None,
             seconds: SECONDS,

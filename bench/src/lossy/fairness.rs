@@ -20,9 +20,11 @@ use std::time::Duration;
 /// A flow begins so long after the one before it: not all in the same slow start.
 const STAGGER: Duration = Duration::from_millis(200);
 /// What is not counted: the time in which flows find their shares.
-const SETTLING: Duration = Duration::from_secs(20);
-/// What is counted.
-const COUNTED: Duration = Duration::from_secs(60);
+const SETTLING: Duration = Duration::from_secs(30);
+/// What is counted. At 100 Mbit/s and 50 ms NewReno and CUBIC take five to ten seconds from loss to loss, and
+/// BBR probes once in two to five: twenty such times and more, since whom a full queue hits is chance, and
+/// over half a minute one flow may have twice its share.
+const COUNTED: Duration = Duration::from_secs(180);
 /// Jitter of the path. Flows of one round-trip time would else meet a full queue in the same order for
 /// ever, an effect of exact clocks that no real path has (Floyd and Jacobson, "On traffic phase effects").
 const JITTER: Duration = Duration::from_millis(1);
@@ -41,22 +43,15 @@ pub fn jain(shares: &[f64]) -> f64 {
     sum * sum / (shares.len() as f64 * squares)
 }
 
-/// A rate at which loss-based flows find their shares within a minute: CUBIC takes the cube root of its
-/// window in seconds from loss to loss (RFC 9438 §4.2).
-const SHARED_RATE_BITS_PER_S: u64 = 20_000_000;
-/// One bandwidth-delay product of 20 Mbit/s and 50 ms.
-const SHARED_QUEUE_BYTES: u64 = 125_000;
-
 /// More than can be sent in the time.
 const ENDLESS_BYTES: u64 = RATE_BITS_PER_S / 8 * 3600;
 
-fn path() -> LinkConfig {
-    LinkConfig {
-        jitter: JITTER,
-        bandwidth_bits_per_s: Some(SHARED_RATE_BITS_PER_S),
-        queue_bytes: SHARED_QUEUE_BYTES,
-        ..Situation::Clean.forward(ENDLESS_BYTES)
-    }
+/// The path of a clean transfer with jitter, at so many Mbit/s, with a queue of one bandwidth-delay product.
+fn path(megabits: u64) -> LinkConfig {
+    let clean = Situation::Clean.forward(ENDLESS_BYTES);
+    let bits_per_s = megabits * 1_000_000;
+    let queue_bytes = clean.queue_bytes * bits_per_s / RATE_BITS_PER_S;
+    LinkConfig { jitter: JITTER, bandwidth_bits_per_s: Some(bits_per_s), queue_bytes, ..clean }
 }
 
 /// Lets each of these flows of sender so-and-so begin, and gives the bits a second of each connection.
@@ -81,12 +76,12 @@ fn run_to(journey: &mut Journey, end: Instant) -> Vec<(IpAddr, u64)> {
 
 /// Bits a second of so many equal flows in virtual time.
 #[must_use]
-pub fn simulate(algorithm: Algorithm, flows: usize, seed: u64) -> Vec<f64> {
+pub fn simulate(algorithm: Algorithm, flows: usize, megabits: u64, seed: u64) -> Vec<f64> {
     let flow = Flow { algorithm, bytes: ENDLESS_BYTES };
     let sender = CiaoMachine::new(address(2), Some(flow), Checksums::ByLink, Tracing::Off);
     let receiver = Box::new(CiaoMachine::receiver(address(1)));
     let mut journey =
-        Journey::new(vec![Box::new(sender)], receiver, path(), seed, super::journey::Trace::Off);
+        Journey::new(vec![Box::new(sender)], receiver, path(megabits), seed, super::journey::Trace::Off);
     let flows = vec![(0, algorithm); flows];
     share(&mut journey, &flows, COUNTED).into_iter().map(|(_, bits_per_s)| bits_per_s).collect()
 }
@@ -100,10 +95,13 @@ pub fn simulated(arguments: &Arguments) -> Table {
     let algorithms = arguments.algorithms();
     let titles = algorithms.iter().map(|algorithm| algorithm.name().to_owned());
     let mut table = empty("Jain's index", titles);
-    for flows in FLOWS {
-        let index = |algorithm| jain(&simulate(algorithm, flows, arguments.seed));
-        let cells = in_parallel(&algorithms, index).into_iter().map(|index| format!("{index:.3}"));
-        table.add_row(std::iter::once(format!("{flows} flows")).chain(cells));
+    let cells: Vec<_> =
+        FLOWS.iter().flat_map(|&flows| algorithms.iter().map(move |&it| (it, flows))).collect();
+    let index = |(algorithm, flows)| jain(&simulate(algorithm, flows, arguments.megabits, arguments.seed));
+    let indices = in_parallel(&cells, index);
+    for (flows, row) in FLOWS.iter().zip(indices.chunks(algorithms.len())) {
+        let row = row.iter().map(|index| format!("{index:.3}"));
+        table.add_row(std::iter::once(format!("{flows} flows")).chain(row));
     }
     align(table)
 }
@@ -124,7 +122,8 @@ pub fn beside_linux(arguments: &Arguments) -> io::Result<Table> {
                 Box::new(LinuxMachine::new(address(3))?),
             ];
             let receiver = Box::new(LinuxMachine::receiver(address(1))?);
-            let mut journey = Journey::new(senders, receiver, path(), seed, arguments.trace());
+            let mut journey =
+                Journey::new(senders, receiver, path(arguments.megabits), seed, arguments.trace());
             // Who begins changes from round to round.
             let flows = [(round % 2, algorithm), (1 - round % 2, algorithm)];
             for (from, bits_per_s) in share(&mut journey, &flows, Duration::from_secs(arguments.seconds)) {

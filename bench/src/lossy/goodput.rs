@@ -105,11 +105,13 @@ pub fn simulated(arguments: &Arguments) -> Table {
 }
 
 /// Virtual time is the same whoever else computes.
-pub(super) fn in_parallel<T: Send>(algorithms: &[Algorithm], work: impl Fn(Algorithm) -> T + Sync) -> Vec<T> {
+pub(super) fn in_parallel<I: Copy + Send + Sync, T: Send>(
+    inputs: &[I],
+    work: impl Fn(I) -> T + Sync,
+) -> Vec<T> {
     thread::scope(|scope| {
         let work = &work;
-        let start = |&algorithm| scope.spawn(move || work(algorithm));
-        let threads: Vec<_> = algorithms.iter().map(start).collect();
+        let threads: Vec<_> = inputs.iter().map(|&input| scope.spawn(move || work(input))).collect();
         threads.into_iter().map(|thread| thread.join().expect("a transfer does not panic")).collect()
     })
 }

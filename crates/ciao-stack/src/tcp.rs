@@ -36,7 +36,7 @@ use crate::wheel::{TimerHandle, Wheel};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use ciao_tcp::fast_open::FastOpenOutcome;
-use ciao_tcp::isn::{Secret, initial_sequence, timestamp_offset};
+use ciao_tcp::isn::{Offsets, Secret};
 use ciao_tcp::{Connection, Event, SegmentOut, Setup, TcpInfo, TcpState, TraceEvent};
 use ciao_wire::{Checksum, Head, Instant, Packet, Payload};
 use core::net::{IpAddr, SocketAddr};
@@ -139,12 +139,13 @@ impl Tcp {
         let remote = endpoints.remote();
         let mtu = context.interfaces.config(interface).mtu;
         let headers = headers_len(remote.ip());
+        let offsets = Offsets::of(&self.secret, local, remote);
         let default_mss = if remote.is_ipv4() { DEFAULT_MSS_V4_BYTES } else { DEFAULT_MSS_V6_BYTES };
         Setup {
             local_port: endpoints.local_port,
             remote_port: endpoints.remote_port,
-            iss: initial_sequence(&self.secret, now, local, remote),
-            timestamp_offset: timestamp_offset(&self.secret, local, remote),
+            iss: offsets.initial_sequence(now),
+            timestamp_offset: offsets.timestamp(),
             announce_mss: mtu
                 .saturating_sub(headers)
                 .clamp(1, context.config.max_mss.unwrap_or(u16::MAX).max(1)),

@@ -32,35 +32,54 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// ISS, the first sequence number of a connection from `local` to `remote` that opens at `now`.
-// RFC 9293 §3.4.1 MUST-8, MUST-9, SHLD-1
-// RFC 6528 §3 6528-1, 6528-2
-#[must_use]
-pub fn initial_sequence(secret: &Secret, now: Instant, local: SocketAddr, remote: SocketAddr) -> SeqNum {
-    #[expect(clippy::cast_possible_truncation, reason = "the clock is taken modulo 2^32")]
-    let clock = (now.as_micros() / TICK_MICROS) as u32;
-    SeqNum(offset(secret, Purpose::Sequence, local, remote).wrapping_add(clock))
+/// Where the clocks of a connection stand apart from that of its host: always in the same place for the same
+/// two endpoints. Both are halves of one hash, and neither half says anything of the other.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Offsets {
+    sequence: u32,
+    timestamp: u32,
 }
 
-/// What is added to the timestamp clock of a connection, so that TSval does not tell how long the host is up.
-// RFC 7323 §7.1 7323-7a
-#[must_use]
-pub fn timestamp_offset(secret: &Secret, local: SocketAddr, remote: SocketAddr) -> u32 {
-    offset(secret, Purpose::Timestamp, local, remote)
+impl Offsets {
+    /// Those of a connection from `local` to `remote`.
+    // RFC 6528 §3 6528-1, 6528-2
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "each takes its half of the hash")]
+    pub fn of(secret: &Secret, local: SocketAddr, remote: SocketAddr) -> Self {
+        let hash = keyed_hash(secret, Purpose::Offsets, local, remote, &[]);
+        Self { sequence: hash as u32, timestamp: (hash >> 32) as u32 }
+    }
+
+    /// ISS, the first sequence number of a connection that opens at `now`.
+    // RFC 9293 §3.4.1 MUST-8, MUST-9, SHLD-1
+    #[must_use]
+    pub fn initial_sequence(&self, now: Instant) -> SeqNum {
+        #[expect(clippy::cast_possible_truncation, reason = "the clock is taken modulo 2^32")]
+        let clock = (now.as_micros() / TICK_MICROS) as u32;
+        SeqNum(self.sequence.wrapping_add(clock))
+    }
+
+    /// What is added to the timestamp clock, so that TSval does not tell how long the host is up.
+    // RFC 7323 §7.1 7323-7a
+    #[must_use]
+    pub fn timestamp(&self) -> u32 {
+        self.timestamp
+    }
+}
+
+impl fmt::Debug for Offsets {
+    /// Says nothing about them: they are as good as the secret to whoever wants to forge a segment.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Offsets(..)")
+    }
 }
 
 /// Keeps the uses of the secret apart: who sees one offset learns nothing of the others.
 #[derive(Clone, Copy)]
 pub(crate) enum Purpose {
-    Sequence = 1,
-    Timestamp = 2,
-    SynCookie = 3,
-    FastOpenCookie = 4,
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "half of the hash is as good as the whole")]
-fn offset(secret: &Secret, purpose: Purpose, local: SocketAddr, remote: SocketAddr) -> u32 {
-    keyed_hash(secret, purpose, local, remote, &[]) as u32
+    Offsets = 1,
+    SynCookie = 2,
+    FastOpenCookie = 3,
 }
 
 /// The most that [`keyed_hash`] takes beside the endpoints.
@@ -78,19 +97,24 @@ pub(crate) fn keyed_hash(
     let mut bytes = [0; 1 + 2 * (16 + 2) + MAX_MORE_BYTES];
     bytes[0] = purpose as u8;
     let mut len = 1;
-    let mut push = |piece: &[u8]| {
-        bytes[len..len + piece.len()].copy_from_slice(piece);
-        len += piece.len();
-    };
     for endpoint in [local, remote] {
         match endpoint.ip() {
-            IpAddr::V4(address) => push(&address.octets()),
-            IpAddr::V6(address) => push(&address.octets()),
+            IpAddr::V4(address) => push(&mut bytes, &mut len, address.octets()),
+            IpAddr::V6(address) => push(&mut bytes, &mut len, address.octets()),
         }
-        push(&endpoint.port().to_be_bytes());
+        push(&mut bytes, &mut len, endpoint.port().to_be_bytes());
     }
-    push(more);
+    if !more.is_empty() {
+        bytes[len..len + more.len()].copy_from_slice(more);
+        len += more.len();
+    }
     SipHasher24::new_with_key(&secret.0).hash(&bytes[..len])
+}
+
+/// Appends a piece of a length that the compiler knows.
+fn push<const N: usize>(bytes: &mut [u8], len: &mut usize, piece: [u8; N]) {
+    bytes[*len..*len + N].copy_from_slice(&piece);
+    *len += N;
 }
 
 #[cfg(test)]
@@ -100,6 +124,14 @@ mod tests {
     use core::time::Duration;
 
     const SECRET: Secret = Secret::new(*b"sixteen bytes!!!");
+
+    fn initial_sequence(secret: &Secret, now: Instant, local: SocketAddr, remote: SocketAddr) -> SeqNum {
+        Offsets::of(secret, local, remote).initial_sequence(now)
+    }
+
+    fn timestamp_offset(secret: &Secret, local: SocketAddr, remote: SocketAddr) -> u32 {
+        Offsets::of(secret, local, remote).timestamp()
+    }
 
     fn endpoint(port: u16) -> SocketAddr {
         SocketAddr::from(([192, 0, 2, 1], port))
@@ -198,7 +230,8 @@ mod tests {
 
     // RFC 9293 §3.4.1 MUST-9
     #[test]
-    fn the_secret_is_not_printed() {
+    fn what_nobody_may_know_is_not_printed() {
         assert_eq!(alloc::format!("{SECRET:?}"), "Secret(..)");
+        assert_eq!(alloc::format!("{:?}", Offsets::of(&SECRET, endpoint(1), peer())), "Offsets(..)");
     }
 }

@@ -16,7 +16,7 @@ use crate::tcp::tables::{Owner, Reach};
 use crate::tcp::{Tcp, headers_len, limit_to_path, local_of, socket};
 use crate::trace::{HostTraceEvent, Opening};
 use ciao_tcp::icmp::{Belief, IcmpError, IcmpErrorKind};
-use ciao_tcp::isn::timestamp_offset;
+use ciao_tcp::isn::Offsets;
 use ciao_tcp::{
     Cause, DropReason, HalfOpen, HalfOpenAnswer, Prediction, Segment, SegmentOut, TcpState, TimeWaitAnswer,
     TraceEvent, answer_from_closed,
@@ -237,7 +237,7 @@ impl Tcp {
         let id = self.tables.time_waits.id(index);
         let mut wait = *self.tables.time_waits.wait(index);
         let local = local_of(context, &arrival.endpoints);
-        let offset = timestamp_offset(&self.secret, local, arrival.endpoints.remote());
+        let offset = Offsets::of(&self.secret, local, arrival.endpoints.remote()).timestamp();
         let answer = wait.handle_segment(now, &context.config.tcp, offset, &arrival.segment);
         self.tables.time_waits.update(index, wait);
         if let Some(id) = id.filter(|_| !matches!(answer, TimeWaitAnswer::NewSyn { .. })) {

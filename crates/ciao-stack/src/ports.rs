@@ -10,6 +10,7 @@ use crate::routing::{LocalIndex, to_octets};
 use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::ops::RangeInclusive;
 use rand_core::Rng;
@@ -203,11 +204,32 @@ const WALKS: usize = 256;
 pub(crate) struct Walks {
     hasher: KeyedHash,
     positions: Vec<u32>,
+    /// The last one. Who opens a connection often opens the next one to the same remote end.
+    last: Option<Walk>,
+}
+
+/// Whose it is and how it goes, which nobody else may know.
+#[derive(Clone)]
+struct Walk {
+    ends: (LocalIndex, SocketAddr),
+    range: RangeInclusive<u16>,
+    first: u64,
+    count: u64,
+    start: u64,
+    step: u64,
+    /// Which of the positions is its own.
+    position: usize,
+}
+
+impl fmt::Debug for Walk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Walk(..)")
+    }
 }
 
 impl Walks {
     pub(crate) fn new(key: [u8; 16]) -> Self {
-        Self { hasher: KeyedHash::new(key), positions: vec![0; WALKS] }
+        Self { hasher: KeyedHash::new(key), positions: vec![0; WALKS], last: None }
     }
 
     /// The next free port of `range` for a connection from `local` to `remote`.
@@ -215,20 +237,14 @@ impl Walks {
     pub(crate) fn next(
         &mut self,
         range: &RangeInclusive<u16>,
-        (local, remote): (LocalIndex, SocketAddr),
-        is_free: impl Fn(u16) -> bool,
+        ends: (LocalIndex, SocketAddr),
+        mut is_free: impl FnMut(u16) -> bool,
     ) -> Option<u16> {
-        let (first, last) = (u64::from(*range.start()).max(1), u64::from(*range.end()));
-        let count = (last + 1).checked_sub(first).filter(|count| *count > 0)?;
-        let mut bytes = [0; 20];
-        bytes[..16].copy_from_slice(&to_octets(remote.ip()));
-        bytes[16..18].copy_from_slice(&remote.port().to_be_bytes());
-        bytes[18..].copy_from_slice(&local.0.to_be_bytes());
-        let hash = self.hasher.of(&bytes);
-        let start = (hash & 0xff_ffff) % count;
-        // A step without a common divisor leads through the whole range.
-        let step = ((hash >> 24 & 0xff_ffff) % count..).find(|step| divisor(*step, count) == 1)?;
-        let position = &mut self.positions[(hash >> 48) as usize % WALKS];
+        if self.last.as_ref().is_none_or(|walk| walk.ends != ends || walk.range != *range) {
+            self.last = Some(self.walk(range, ends)?);
+        }
+        let Walk { first, count, start, step, position, .. } = *self.last.as_ref()?;
+        let position = &mut self.positions[position];
         for _ in 0..count {
             *position = position.wrapping_add(1);
             let port = first + (start + u64::from(*position) * step) % count;
@@ -238,6 +254,22 @@ impl Walks {
             }
         }
         None
+    }
+
+    fn walk(&self, range: &RangeInclusive<u16>, ends: (LocalIndex, SocketAddr)) -> Option<Walk> {
+        let (first, last) = (u64::from(*range.start()).max(1), u64::from(*range.end()));
+        let count = (last + 1).checked_sub(first).filter(|count| *count > 0)?;
+        let (local, remote) = ends;
+        let mut bytes = [0; 20];
+        bytes[..16].copy_from_slice(&to_octets(remote.ip()));
+        bytes[16..18].copy_from_slice(&remote.port().to_be_bytes());
+        bytes[18..].copy_from_slice(&local.0.to_be_bytes());
+        let hash = self.hasher.of(&bytes);
+        let start = (hash & 0xff_ffff) % count;
+        // A step without a common divisor leads through the whole range.
+        let step = ((hash >> 24 & 0xff_ffff) % count..).find(|step| divisor(*step, count) == 1)?;
+        let position = (hash >> 48) as usize % WALKS;
+        Some(Walk { ends, range: range.clone(), first, count, start, step, position })
     }
 }
 

@@ -6,6 +6,7 @@
 
 use crate::keyed::KeyedHash;
 use crate::routing::{LocalIndex, from_octets, to_octets};
+use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use hashbrown::HashTable;
 
@@ -88,35 +89,58 @@ impl Tag {
 pub(crate) struct Demux {
     table: HashTable<Tag>,
     hasher: KeyedHash,
+    /// What was hashed last. Who looks endpoints up mostly enters, replaces or removes them next.
+    last: Hashed,
+}
+
+/// Endpoints and their hash, which is nobody's business.
+#[derive(Clone)]
+struct Hashed {
+    endpoints: Endpoints,
+    hash: u64,
+}
+
+impl fmt::Debug for Hashed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hashed(..)")
+    }
 }
 
 impl Demux {
     pub(crate) fn new(key: [u8; 16]) -> Self {
-        Self { table: HashTable::new(), hasher: KeyedHash::new(key) }
+        let hasher = KeyedHash::new(key);
+        let nobody = Endpoints { remote: [0; 16], local: LocalIndex(0), local_port: 0, remote_port: 0 };
+        let last = Hashed { hash: hash(&hasher, &nobody), endpoints: nobody };
+        Self { table: HashTable::new(), hasher, last }
     }
 
-    fn hash(&self, endpoints: &Endpoints) -> u64 {
-        hash(&self.hasher, endpoints)
+    fn hash(&mut self, endpoints: &Endpoints) -> u64 {
+        if self.last.endpoints != *endpoints {
+            self.last = Hashed { endpoints: *endpoints, hash: hash(&self.hasher, endpoints) };
+        }
+        self.last.hash
     }
 
     /// Who has `endpoints`; `has` tells whether a holder does.
     #[inline]
-    pub(crate) fn find(&self, endpoints: &Endpoints, has: impl Fn(Holder) -> bool) -> Option<Holder> {
+    pub(crate) fn find(&mut self, endpoints: &Endpoints, has: impl Fn(Holder) -> bool) -> Option<Holder> {
         let has = |tag: &Tag| has(tag.holder());
-        self.table.find(self.hash(endpoints), has).map(|tag| tag.holder())
+        let hash = self.hash(endpoints);
+        self.table.find(hash, has).map(|tag| tag.holder())
     }
 
     /// Enters a holder whose endpoints nobody has.
     pub(crate) fn insert(&mut self, endpoints: &Endpoints, holder: Holder, of: impl Fn(Holder) -> Endpoints) {
-        let Self { table, hasher } = self;
-        let tag = Tag::from(holder);
-        table.insert_unique(hash(hasher, endpoints), tag, |tag| hash(hasher, &of(tag.holder())));
+        let hash_of_holder = self.hash(endpoints);
+        let Self { table, hasher, last: _ } = self;
+        table.insert_unique(hash_of_holder, Tag::from(holder), |tag| hash(hasher, &of(tag.holder())));
     }
 
     /// Takes `holder` out.
     pub(crate) fn remove(&mut self, endpoints: &Endpoints, holder: Holder) {
         let tag = Tag::from(holder);
-        if let Ok(entry) = self.table.find_entry(self.hash(endpoints), |other| *other == tag) {
+        let hash = self.hash(endpoints);
+        if let Ok(entry) = self.table.find_entry(hash, |other| *other == tag) {
             entry.remove();
         }
     }
@@ -124,7 +148,8 @@ impl Demux {
     /// Lets `successor` have the endpoints of `holder`.
     pub(crate) fn replace(&mut self, endpoints: &Endpoints, holder: Holder, successor: Holder) {
         let tag = Tag::from(holder);
-        if let Some(entry) = self.table.find_mut(self.hash(endpoints), |other| *other == tag) {
+        let hash = self.hash(endpoints);
+        if let Some(entry) = self.table.find_mut(hash, |other| *other == tag) {
             *entry = Tag::from(successor);
         }
     }
@@ -196,7 +221,7 @@ mod tests {
     fn another_key_spreads_the_same_endpoints_otherwise() {
         let endpoints = many(64);
         let low_bits = |key| -> Vec<u64> {
-            let demux = Demux::new(key);
+            let mut demux = Demux::new(key);
             endpoints.iter().map(|one| demux.hash(one) & 63).collect()
         };
         assert_ne!(low_bits([1; 16]), low_bits([2; 16]));

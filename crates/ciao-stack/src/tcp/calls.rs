@@ -84,7 +84,7 @@ impl Tcp {
             return Ok((with(port), None));
         }
         // Every port has a connection to this remote end; perhaps one of them only waits.
-        let successor = |port| {
+        let mut successor = |port| {
             let holder = tables.find(&with(port)).filter(|_| is_unbound(port))?;
             Some((holder, tables.successor_iss(now, &context.config.tcp, holder)?))
         };

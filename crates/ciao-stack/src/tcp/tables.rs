@@ -85,12 +85,9 @@ impl Tables {
         }
     }
 
-    pub(crate) fn find(&self, endpoints: &Endpoints) -> Option<Holder> {
-        self.demux.find(endpoints, |holder| match holder {
-            Holder::Connection(index) => self.sockets[index as usize].endpoints == *endpoints,
-            Holder::HalfOpen(index) => self.half_open[index].endpoints == *endpoints,
-            Holder::TimeWait(index) => self.time_waits.endpoints(index) == *endpoints,
-        })
+    pub(crate) fn find(&mut self, of: &Endpoints) -> Option<Holder> {
+        let Self { sockets, half_open, time_waits, demux, last_receiver: _ } = self;
+        demux.find(of, |holder| endpoints(sockets, half_open, time_waits, holder) == *of)
     }
 
     /// Who has the endpoints of a received segment. Segments come in trains, so whoever had the last one is

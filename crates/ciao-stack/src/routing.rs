@@ -79,7 +79,12 @@ pub(crate) struct Interfaces {
     by_address: Vec<(u128, LocalIndex)>,
     /// The routes, the longest prefix first; among equals in order of addition.
     routes: Vec<(InterfaceId, Route)>,
+    /// The last way that was asked for. Who opens a connection often opens the next one to the same host.
+    last_way: Option<(IpAddr, Way)>,
 }
+
+/// Through which interface a packet leaves, and from which address.
+type Way = (InterfaceId, LocalIndex);
 
 impl Interfaces {
     pub(crate) fn add(&mut self, config: InterfaceConfig) -> InterfaceId {
@@ -94,6 +99,7 @@ impl Interfaces {
             self.by_address.insert(place, (number, index));
             self.routes.push((interface, Route { destination: cidr, gateway: None }));
         }
+        self.last_way = None;
         self.routes.extend(config.routes.iter().map(|route| (interface, *route)));
         self.routes.sort_by_key(|(_, route)| core::cmp::Reverse(route.destination.prefix_len));
         self.facts.push(Facts::of(&config));
@@ -213,6 +219,17 @@ impl Interfaces {
         let mut routes = self.routes.iter().filter(|(interface, _)| *interface == own);
         let (interface, route) = routes.find(|(_, route)| route.destination.contains(remote))?;
         Some(Path { interface: *interface, next_hop: route.gateway.unwrap_or(remote) })
+    }
+
+    /// The way to `remote` for packets that may come from any of our addresses.
+    pub(crate) fn way(&mut self, remote: IpAddr) -> Option<Way> {
+        if let Some((_, way)) = self.last_way.filter(|(known, _)| *known == remote) {
+            return Some(way);
+        }
+        let interface = self.path(remote)?.interface;
+        let way = (interface, self.source_for(interface, remote)?);
+        self.last_way = Some((remote, way));
+        Some(way)
     }
 
     /// The address from which a packet to `remote` leaves `interface`; of equally good ones the first.

@@ -262,10 +262,10 @@ impl Tcp {
 /// The interface and the local address of a new connection.
 // RFC 9293 §3.9.1.1 MUST-43, MUST-44, MUST-45, MUST-46
 fn choose_path(
-    context: &Context,
+    context: &mut Context,
     request: &ConnectRequest,
 ) -> Result<(InterfaceId, LocalIndex), ConnectError> {
-    let (interfaces, remote) = (&context.interfaces, request.remote);
+    let (interfaces, remote) = (&mut context.interfaces, request.remote);
     if remote.port() == 0 || !interfaces.is_single_host(remote.ip()) {
         return Err(ConnectError::InvalidRemote);
     }
@@ -276,10 +276,6 @@ fn choose_path(
             let path = interfaces.path_from(local, remote.ip()).ok_or(ConnectError::NoRoute)?;
             Ok((path.interface, local))
         }
-        None => {
-            let path = interfaces.path(remote.ip()).ok_or(ConnectError::NoRoute)?;
-            let local = interfaces.source_for(path.interface, remote.ip()).ok_or(ConnectError::NoRoute)?;
-            Ok((path.interface, local))
-        }
+        None => interfaces.way(remote.ip()).ok_or(ConnectError::NoRoute),
     }
 }

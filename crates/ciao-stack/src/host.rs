@@ -13,7 +13,7 @@ use crate::ports::Reuse;
 use crate::reassembly;
 use crate::receive::Receiver;
 use crate::request::{ConnectRequest, IpOptions, ListenRequest};
-use crate::tcp::{Tcp, earliest};
+use crate::tcp::Tcp;
 use crate::trace::TraceRecord;
 use crate::udp::Udp;
 use bytes::Bytes;
@@ -125,7 +125,8 @@ impl Host {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let reassembly = self.context.reassembly.next_expiry(&self.context.config.reassembly);
-        earliest(self.tcp.poll_timeout(), reassembly)
+        let at = self.tcp.poll_timeout().min(reassembly.unwrap_or(Instant::NEVER));
+        (at != Instant::NEVER).then_some(at)
     }
 
     /// The next event.

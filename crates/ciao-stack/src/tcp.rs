@@ -19,7 +19,6 @@ mod time_waits;
 mod timeouts;
 
 pub(crate) use arrival::Arrival;
-pub(crate) use timeouts::earliest;
 
 use crate::context::{Context, key};
 use crate::counters::Counts;

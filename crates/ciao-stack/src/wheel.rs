@@ -155,12 +155,13 @@ impl Wheel {
         None
     }
 
-    /// A time before which nothing is due; mostly the earliest deadline itself.
-    pub(crate) fn next(&self) -> Option<Instant> {
-        if let Some(Reverse((at, ..))) = self.near.peek() {
-            return Some(*at);
+    /// A time before which nothing is due, mostly the earliest deadline itself; [`Instant::NEVER`] when there
+    /// is none.
+    pub(crate) fn next(&self) -> Instant {
+        match self.near.peek() {
+            Some(Reverse((at, ..))) => *at,
+            None => self.next_slot().map_or(Instant::NEVER, |(_, slot)| self.slots[slot].earliest),
         }
-        self.next_slot().map(|(_, slot)| self.slots[slot].earliest)
     }
 
     /// Whether the heap's entry is that of the node, and not of one that was removed or moved.
@@ -286,12 +287,12 @@ mod tests {
         wheel.insert(at, 2);
         wheel.insert(at - Duration::from_nanos(1), 3);
         wheel.insert(at + Duration::from_nanos(1), 4);
-        assert_eq!(wheel.next(), Some(at - Duration::from_nanos(1)));
+        assert_eq!(wheel.next(), at - Duration::from_nanos(1));
         assert_eq!(drain(&mut wheel, at - Duration::from_nanos(2)), []);
         assert_eq!(drain(&mut wheel, at), [3, 1, 2]);
-        assert_eq!(wheel.next(), Some(at + Duration::from_nanos(1)));
+        assert_eq!(wheel.next(), at + Duration::from_nanos(1));
         assert_eq!(drain(&mut wheel, Instant::NEVER), [4]);
-        assert_eq!(wheel.next(), None);
+        assert_eq!(wheel.next(), Instant::NEVER);
     }
 
     #[test]
@@ -299,7 +300,7 @@ mod tests {
         let mut wheel = Wheel::new();
         let century = Instant::from_secs(100 * 365 * 86_400);
         wheel.insert(century, 7);
-        assert_eq!(wheel.next(), Some(century));
+        assert_eq!(wheel.next(), century);
         assert_eq!(drain(&mut wheel, century - Duration::from_nanos(1)), []);
         assert_eq!(drain(&mut wheel, century), [7]);
     }
@@ -309,7 +310,7 @@ mod tests {
         let mut wheel = Wheel::new();
         assert_eq!(drain(&mut wheel, Instant::from_secs(5)), []);
         wheel.insert(Instant::from_secs(1), 1);
-        assert_eq!(wheel.next(), Some(Instant::from_secs(1)));
+        assert_eq!(wheel.next(), Instant::from_secs(1));
         assert_eq!(drain(&mut wheel, Instant::from_secs(5)), [1]);
     }
 
@@ -369,8 +370,7 @@ mod tests {
                     }
                 }
                 let earliest = model.iter().map(|entry| entry.0).min();
-                let next = wheel.next();
-                prop_assert!(next <= earliest.or(next) && (next.is_some() || earliest.is_none()));
+                prop_assert!(wheel.next() <= earliest.unwrap_or(Instant::NEVER));
             }
         }
     }

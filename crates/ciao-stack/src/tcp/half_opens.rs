@@ -87,8 +87,8 @@ impl HalfOpens {
     }
 
     /// When the first one is due.
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        (self.next != Instant::NEVER).then_some(self.next)
+    pub(crate) fn next_deadline(&self) -> Instant {
+        self.next
     }
 
     /// Lets one wait until its deadline. One that waits already goes on.

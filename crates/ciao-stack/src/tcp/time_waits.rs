@@ -77,8 +77,8 @@ impl TimeWaits {
     }
 
     /// When the first record ends.
-    pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        self.first().map(|index| self.wait(index).expires())
+    pub(crate) fn next_expiry(&self) -> Instant {
+        self.first().map_or(Instant::NEVER, |index| self.wait(index).expires())
     }
 
     /// All records in order of their end.

@@ -22,15 +22,6 @@ pub(crate) enum Waiter {
 
 const KIND_SHIFT: u32 = 30;
 
-/// The earlier of two moments that there may be.
-#[inline]
-pub(crate) fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
-    }
-}
-
 impl Waiter {
     /// In 32 bits: the kind in the upper two, the index below.
     pub(crate) fn token(self) -> u32 {
@@ -64,10 +55,10 @@ impl Tcp {
         self.end_time_waits(context, now);
     }
 
-    /// A time before which `handle_timeout` has nothing to do.
-    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+    /// A time before which `handle_timeout` has nothing to do, [`Instant::NEVER`] when it never has.
+    pub(crate) fn poll_timeout(&self) -> Instant {
         let (half_open, time_waits) = (&self.tables.half_open, &self.tables.time_waits);
-        earliest(earliest(self.wheel.next(), half_open.next_deadline()), time_waits.next_expiry())
+        self.wheel.next().min(half_open.next_deadline()).min(time_waits.next_expiry())
     }
 
     fn connection_timer_fired(&mut self, context: &mut Context, now: Instant, index: u32) {
@@ -108,7 +99,7 @@ impl Tcp {
     }
 
     fn end_time_waits(&mut self, context: &mut Context, now: Instant) {
-        while self.tables.time_waits.next_expiry().is_some_and(|at| at <= now) {
+        while self.tables.time_waits.next_expiry() <= now {
             let first = self.tables.time_waits.first().expect("it has just told when it ends");
             let id = self.tables.time_waits.id(first);
             context.trace.record(now, id, None, || {

@@ -39,9 +39,21 @@ impl Seldom {
     pub(crate) fn of(options: &SocketOptions) -> Option<Box<Self>> {
         let SocketOptions { keep_alive, user_timeout, notsent_lowat, receive_lowat, .. } = *options;
         let exchange = Exchange::of(options);
-        let seldom =
-            Self { keep_alive, user_timeout, exchange, notsent_lowat, receive_lowat, ..Self::default() };
-        (seldom != Self::default()).then(|| Box::new(seldom))
+        let asks_for_any = keep_alive.is_some()
+            || user_timeout.is_some()
+            || exchange.is_some()
+            || notsent_lowat.is_some()
+            || receive_lowat.is_some();
+        asks_for_any.then(|| {
+            Box::new(Self {
+                keep_alive,
+                user_timeout,
+                exchange,
+                notsent_lowat,
+                receive_lowat,
+                ..Self::default()
+            })
+        })
     }
 }
 

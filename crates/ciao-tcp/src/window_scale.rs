@@ -6,11 +6,9 @@ pub(crate) const MAX_SHIFT: u8 = 14;
 /// The least shift with which a window of `buffer_bytes` fits into 16 bits.
 // RFC 7323 §2.3
 pub(crate) fn shift_for(buffer_bytes: u32) -> u8 {
-    let mut shift = 0;
-    while shift < MAX_SHIFT && buffer_bytes >> shift > u32::from(u16::MAX) {
-        shift += 1;
-    }
-    shift
+    let digits = u32::BITS - buffer_bytes.leading_zeros();
+    let excess = digits.saturating_sub(u16::BITS).min(u32::from(MAX_SHIFT));
+    u8::try_from(excess).expect("it was just limited to 14")
 }
 
 /// The shift that a received option means.

@@ -31,7 +31,7 @@ use crate::ports::Walks;
 use crate::request::IpOptions;
 use crate::segmentation::{Cutting, Envelope, Rest, packet, write_plain_headers};
 use crate::trace::{HostTraceEvent, Opening};
-use crate::wheel::{TimerHandle, Wheel};
+use crate::wheel::Wheel;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use ciao_tcp::fast_open::FastOpenOutcome;
@@ -151,12 +151,6 @@ impl Tcp {
             default_mss,
             tracing: context.config.trace,
         }
-    }
-
-    /// Keeps a new connection, which is not listed yet.
-    fn keep(&mut self, socket: Socket) -> u32 {
-        let slot = self.tables.sockets.insert(Box::new(socket));
-        u32::try_from(slot).expect("`max_connections` is below 2^30")
     }
 
     /// Records that the host has heard of a connection.
@@ -514,26 +508,4 @@ fn learn_path(context: &mut Context, now: Instant, socket: &Socket, mss: u16) {
 
 fn local_of(context: &Context, endpoints: &Endpoints) -> SocketAddr {
     SocketAddr::new(context.interfaces.address(endpoints.local), endpoints.local_port)
-}
-
-/// A socket around a new connection.
-fn socket(
-    connection: Connection,
-    id: ConnectionId,
-    endpoints: Endpoints,
-    (interface, ip): (InterfaceId, IpOptions),
-    owner: Owner,
-) -> Socket {
-    Socket {
-        connection,
-        id,
-        endpoints,
-        ip,
-        interface,
-        owner,
-        readiness: Readiness::Idle,
-        reach: Reach::Listed,
-        timer: TimerHandle::NONE,
-        charged: 0,
-    }
 }

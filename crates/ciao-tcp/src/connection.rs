@@ -130,7 +130,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    pub(crate) fn new(config: &Config, options: SocketOptions) -> Self {
+    pub(crate) fn new(config: &Config, options: &SocketOptions) -> Self {
         let SocketOptions {
             nodelay,
             cork,
@@ -147,7 +147,7 @@ impl Options {
             pacing: _,
             send_buffer_bytes,
             receive_buffer_bytes,
-        } = options;
+        } = *options;
         Self {
             nodelay,
             cork,

@@ -10,14 +10,12 @@
 //!
 //! Who keeps cookies, and how many early connections there may be, is the host's matter.
 
-use crate::config::{Config, SocketOptions};
-use crate::connection::{Connection, Opening, Raise, Setup};
+use crate::connection::{Connection, Opening, Raise};
 use crate::counters::Moment;
 use crate::isn::{Purpose, Secret, keyed_hash};
 use crate::segment::{Segment, SegmentOut, Transmission};
 use crate::state::{Cause, TcpState};
 use crate::transmit::{Plan, WaitReason};
-use alloc::sync::Arc;
 use ciao_wire::{FastOpenCookie, Instant};
 use core::net::{IpAddr, SocketAddr};
 
@@ -216,34 +214,25 @@ impl Connection {
     /// A passive open of which the SYN brought a good cookie: its data is delivered, and data may be sent,
     /// before the handshake is complete. The SYN-ACK gives the client `cookie`, if any.
     // RFC 7413 §4.2.2 7413-4h
-    #[must_use]
-    pub fn fast_open(
-        now: Instant,
-        config: &Arc<Config>,
-        options: SocketOptions,
-        setup: Setup,
-        syn: &Segment,
-        cookie: Option<FastOpenCookie>,
-    ) -> Self {
-        let mut connection = Self::closed(now, config, options, setup);
-        connection.opening = Opening::Passive;
-        connection.enter(Cause::PassiveOpen);
-        connection.enter(Cause::SynReceived);
+    pub fn fast_open(&mut self, now: Instant, syn: &Segment, cookie: Option<FastOpenCookie>) {
+        self.arrange_pacing(self.pacing());
+        self.opening = Opening::Passive;
+        self.enter(Cause::PassiveOpen);
+        self.enter(Cause::SynReceived);
         let header = &syn.header;
-        connection.take_peer_syn(now, header.seq, header.window, &header.options);
-        connection.take_ecn_of_syn(header.flags);
-        connection.counters.data_received = Moment::of(now);
-        connection.seldom_mut().fast_open = Some(FastOpen::Accepted { cookie });
-        connection.owed.syn = true;
+        self.take_peer_syn(now, header.seq, header.window, &header.options);
+        self.take_ecn_of_syn(header.flags);
+        self.counters.data_received = Moment::of(now);
+        self.seldom_mut().fast_open = Some(FastOpen::Accepted { cookie });
+        self.owed.syn = true;
         let mut data = syn.payload.clone();
-        data.truncate(connection.rcv.wnd() as usize);
+        data.truncate(self.rcv.wnd() as usize);
         if !data.is_empty() {
-            connection.deliver(data);
-            connection.raise(Raise::Readable);
+            self.deliver(data);
+            self.raise(Raise::Readable);
         }
-        connection.start_congestion_control();
-        connection.raise(Raise::Connected);
-        connection
+        self.start_congestion_control();
+        self.raise(Raise::Connected);
     }
 
     /// True in SYN-RECEIVED after a SYN with a good cookie: both directions are in use before the handshake

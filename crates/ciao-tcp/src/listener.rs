@@ -15,7 +15,6 @@ use crate::segment_arrives::closed::Reset;
 use crate::state::{Cause, TcpState};
 use crate::trace::Tracing;
 use crate::{ecn, timestamps, window_scale};
-use alloc::sync::Arc;
 use ciao_wire::{Ecn, Instant, Payload, SeqNum, TcpFlags, TcpHeader, TcpOptions, Timestamps};
 
 /// How often a SYN-ACK is sent again before the record is dropped. 5, as Linux: about a minute.
@@ -284,11 +283,10 @@ impl HalfOpen {
         HalfOpenAnswer::Dropped(reason)
     }
 
-    /// The connection that the record has become, in SYN-RECEIVED. Give it the segment that completed the
-    /// handshake.
+    /// What the connection begins with that the record becomes.
     #[must_use]
-    pub fn establish(self, config: &Arc<Config>, options: SocketOptions, tracing: Tracing) -> Connection {
-        let setup = Setup {
+    pub fn setup(&self) -> Setup {
+        Setup {
             local_port: self.local_port,
             remote_port: self.remote_port,
             iss: self.iss,
@@ -296,8 +294,13 @@ impl HalfOpen {
             announce_mss: self.announce_mss,
             default_mss: self.default_mss,
             tracing: Tracing::Off,
-        };
-        let mut connection = Connection::closed(self.sent_at, config, options, setup);
+        }
+    }
+
+    /// Brings a connection that begins with our `setup` to SYN-RECEIVED. Give it the segment that completed
+    /// the handshake.
+    pub fn establish(&self, connection: &mut Connection, tracing: Tracing) {
+        connection.arrange_pacing(connection.pacing());
         connection.opening = Opening::Passive;
         connection.enter(Cause::PassiveOpen);
         connection.enter(Cause::SynReceived);
@@ -315,7 +318,6 @@ impl HalfOpen {
         }
         connection.note_syn_ack(self.sent_at, self.transmissions);
         connection.set_trace(tracing);
-        connection
     }
 }
 

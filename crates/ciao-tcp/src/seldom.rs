@@ -38,21 +38,16 @@ impl Seldom {
     /// What `options` ask for; no box when that is nothing.
     pub(crate) fn of(options: &SocketOptions) -> Option<Box<Self>> {
         let SocketOptions { keep_alive, user_timeout, notsent_lowat, receive_lowat, .. } = *options;
-        let exchange = Exchange::of(options);
+        let (exchange, pacer) = (Exchange::of(options), Pacer::of(options));
         let asks_for_any = keep_alive.is_some()
             || user_timeout.is_some()
             || exchange.is_some()
             || notsent_lowat.is_some()
-            || receive_lowat.is_some();
+            || receive_lowat.is_some()
+            || pacer.is_some();
         asks_for_any.then(|| {
-            Box::new(Self {
-                keep_alive,
-                user_timeout,
-                exchange,
-                notsent_lowat,
-                receive_lowat,
-                ..Self::default()
-            })
+            let none = Self::default();
+            Box::new(Self { keep_alive, user_timeout, exchange, notsent_lowat, receive_lowat, pacer, ..none })
         })
     }
 }

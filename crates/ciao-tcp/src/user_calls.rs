@@ -26,27 +26,20 @@ use bytes::Bytes;
 use ciao_wire::{Instant, SeqNum};
 
 impl Connection {
-    /// OPEN, active: the SYN comes out of `poll_transmit`.
+    /// A connection in CLOSED, for one kind of OPEN: [`Connection::connect`], [`Connection::fast_open`], or
+    /// [`crate::HalfOpen::establish`]. They work in place: a connection is made where it stays, and not moved
+    /// there.
     #[must_use]
-    pub fn connect(now: Instant, config: &Arc<Config>, options: SocketOptions, setup: Setup) -> Self {
-        let mut connection = Self::closed(now, config, options, setup);
-        connection.trace.record(|| TraceEvent::Called(Call::Connect));
-        connection.enter(Cause::ActiveOpen);
-        connection.owed.syn = true;
-        connection
-    }
-
-    /// A connection in CLOSED, from which either kind of OPEN starts.
-    pub(crate) fn closed(now: Instant, config: &Arc<Config>, options: SocketOptions, setup: Setup) -> Self {
+    #[inline]
+    pub fn closed(config: &Arc<Config>, options: &SocketOptions, setup: &Setup) -> Self {
         let Setup { local_port, remote_port, iss, timestamp_offset, announce_mss, default_mss, tracing } =
-            setup;
-        let seldom = Seldom::of(&options);
-        let wind_shift = window_scale::shift_for(largest_receive_buffer(config, &options));
-        let pacing = options.pacing;
+            *setup;
+        let seldom = Seldom::of(options);
+        let wind_shift = window_scale::shift_for(largest_receive_buffer(config, options));
         let options = Options::new(config, options);
         let mss = default_mss.min(announce_mss);
         let zero = SeqNum(0);
-        let mut connection = Self {
+        Self {
             config: Arc::clone(config),
             local_port,
             remote_port,
@@ -71,7 +64,7 @@ impl Connection {
                 agreed: false,
                 offset: timestamp_offset,
                 recent: 0,
-                recent_at: now,
+                recent_at: Instant::ZERO,
                 last_ack_sent: zero,
             },
             scaling: false,
@@ -97,9 +90,15 @@ impl Connection {
             events: Events::default(),
             counters: Counters::default(),
             trace: Trace::new(tracing),
-        };
-        connection.arrange_pacing(pacing);
-        connection
+        }
+    }
+
+    /// OPEN, active: the SYN comes out of `poll_transmit`.
+    pub fn connect(&mut self) {
+        self.arrange_pacing(self.pacing());
+        self.trace.record(|| TraceEvent::Called(Call::Connect));
+        self.enter(Cause::ActiveOpen);
+        self.owed.syn = true;
     }
 
     /// SEND: copies what fits of `data` and answers how much that was, at least one byte.
@@ -277,7 +276,7 @@ impl Connection {
         let asks = options.nodelay && !self.options.nodelay || self.options.cork && !options.cork;
         self.owed.held_data |= asks && self.unsent() > 0;
         let grown = (self.options.send_buffer_bytes, self.options.receive_buffer_bytes);
-        self.options = Options::new(&self.config, options);
+        self.options = Options::new(&self.config, &options);
         self.switch_congestion_control();
         self.arrange_pacing(options.pacing);
         self.keep_grown_buffers(grown);

@@ -71,7 +71,8 @@ pub(super) fn meet(server: &[TraceRecord], client: &mut Vec<TraceRecord>) -> any
     let syn_ack = half_open.poll_transmit(start, &config).context("no answer to the SYN")?;
     let answer = believer.send(start, &syn_ack);
     ignore(client, start + one_way, *interface, answer);
-    let mut connection = half_open.establish(&config, options, Tracing::Off);
+    let mut connection = Connection::closed(&config, &options, &half_open.setup());
+    half_open.establish(&mut connection, Tracing::Off);
     connection.handle_segment(start, acknowledgment(&syn_ack));
     connection.set_trace(Tracing::On);
     believer.settle(start, &mut connection);

@@ -13,7 +13,7 @@ use crate::request::{IpOptions, Overflow};
 use crate::tcp::half_opens::{HalfOpenEntry, Link};
 use crate::tcp::listeners::Listener;
 use crate::tcp::tables::{Owner, Reach};
-use crate::tcp::{Tcp, headers_len, limit_to_path, local_of, socket};
+use crate::tcp::{Tcp, headers_len, limit_to_path, local_of};
 use crate::trace::{HostTraceEvent, Opening};
 use ciao_tcp::icmp::{Belief, IcmpError, IcmpErrorKind};
 use ciao_tcp::isn::Offsets;
@@ -200,11 +200,15 @@ impl Tcp {
     /// Makes a connection of a half-open record, in SYN-RECEIVED and not yet listed.
     pub(crate) fn adopt(&mut self, context: &Context, now: Instant, entry: HalfOpenEntry) -> u32 {
         let HalfOpenEntry { half_open, id, endpoints, interface, listener, link: _ } = entry;
-        let Listener { options, ip, .. } = *self.listeners.at(listener);
-        let mut connection = half_open.establish(&context.config.tcp, options, context.config.trace);
-        limit_to_path(context, now, &mut connection, endpoints.remote_address());
+        let Listener { options, ip, .. } = self.listeners.at(listener);
+        let begin = (options, &half_open.setup());
+        let way = (interface, *ip);
         let owner = Owner::Listener(listener);
-        self.keep(socket(connection, id, endpoints, (interface, ip), owner))
+        let index = self.tables.keep(&context.config.tcp, begin, (id, endpoints), way, owner);
+        let connection = &mut self.tables.sockets[index as usize].connection;
+        half_open.establish(connection, context.config.trace);
+        limit_to_path(context, now, connection, endpoints.remote_address());
+        index
     }
 
     /// Gives a new connection the segment that completes its handshake.
@@ -333,9 +337,9 @@ impl Tcp {
         context.trace.attribute(id);
         Self::record_opened(context, now, id, endpoints, Opening::Passive);
         Self::record_syn_received(context, now, id);
-        let Listener { options, fast_open, .. } = *self.listeners.at(listener);
-        let mut half_open = HalfOpen::new(now, &context.config.tcp, &options, &setup, segment);
-        if fast_open > 0 && segment.header.options.fast_open.is_some() {
+        let Listener { options, fast_open, .. } = self.listeners.at(listener);
+        let mut half_open = HalfOpen::new(now, &context.config.tcp, options, &setup, segment);
+        if *fast_open > 0 && segment.header.options.fast_open.is_some() {
             half_open.grant_fast_open_cookie();
         }
         let interface = origin.interface;

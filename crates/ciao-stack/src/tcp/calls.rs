@@ -12,7 +12,7 @@ use crate::request::{ConnectRequest, IpOptions, ListenRequest};
 use crate::routing::LocalIndex;
 use crate::tcp::arrival::Predecessor;
 use crate::tcp::tables::{Owner, Socket};
-use crate::tcp::{Tcp, info, limit_to_path, local_of, record_info, socket};
+use crate::tcp::{Tcp, info, limit_to_path, local_of, record_info};
 use crate::trace::Opening;
 use alloc::vec::Vec;
 use ciao_tcp::{Cause, Connection, TcpInfo};
@@ -40,11 +40,14 @@ impl Tcp {
         let mut setup = self.setup(context, now, interface, &endpoints);
         self.take_over(context, now, predecessor, &mut setup);
         Self::record_opened(context, now, id, &endpoints, Opening::Active);
-        let mut connection = Connection::connect(now, &context.config.tcp, request.options, setup);
-        self.offer_fast_open(now, request, setup.default_mss, &mut connection);
+        let begin = (&request.options, &setup);
+        let way = (interface, request.ip);
+        let index = self.tables.keep(&context.config.tcp, begin, (id, endpoints), way, Owner::Application);
+        let connection = &mut self.tables.sockets[index as usize].connection;
+        connection.connect();
+        self.fast_opens.offer(now, request, setup.default_mss, connection);
         let sent = if data.is_empty() { 0 } else { connection.send(now, data).unwrap_or_default() };
-        limit_to_path(context, now, &mut connection, request.remote.ip());
-        let index = self.keep(socket(connection, id, endpoints, (interface, request.ip), Owner::Application));
+        limit_to_path(context, now, connection, request.remote.ip());
         self.tables.list(Holder::Connection(index));
         self.after_input(context, now, index);
         Ok((self.tables.sockets[index as usize].name(index), sent))

@@ -10,7 +10,7 @@ use crate::tcp::arrival::{Arrival, Predecessor};
 use crate::tcp::fast_open_cache::{Advice, FastOpenCache};
 use crate::tcp::listeners::Listener;
 use crate::tcp::tables::Owner;
-use crate::tcp::{Tcp, limit_to_path, socket};
+use crate::tcp::{Tcp, limit_to_path};
 use crate::trace::Opening;
 use alloc::collections::VecDeque;
 use ciao_tcp::fast_open::{CookieKeys, CookieWorth, FastOpenOutcome};
@@ -63,6 +63,27 @@ impl FastOpens {
             self.keys.change(Secret::new(key(&mut context.random)));
         }
         self.keys_since = now;
+    }
+
+    /// Lets a connection that is being opened offer Fast Open as far as the server is known to take it.
+    // RFC 7413 §4.2.1 7413-4d
+    pub(crate) fn offer(
+        &self,
+        now: Instant,
+        request: &ConnectRequest,
+        default_mss: u16,
+        connection: &mut Connection,
+    ) {
+        if request.fast_open == FastOpen::Off {
+            return;
+        }
+        match self.cache.advice(now, request.remote.ip()) {
+            Advice::Ask => connection.offer_fast_open(FastOpenCookie::REQUEST, default_mss),
+            Advice::Use { cookie, mss } => {
+                connection.offer_fast_open(cookie, mss.unwrap_or(default_mss));
+            }
+            Advice::Avoid => {}
+        }
     }
 
     // RFC 7413 §5.1 7413-4a
@@ -123,10 +144,12 @@ impl Tcp {
         let id = self.next_connection();
         context.trace.attribute(id);
         Self::record_opened(context, now, id, endpoints, Opening::Passive);
-        let mut connection = Connection::fast_open(now, &context.config.tcp, options, setup, segment, fresh);
-        limit_to_path(context, now, &mut connection, remote);
+        let (config, way) = (&context.config.tcp, (origin.interface, ip));
         let owner = Owner::Listener(listener);
-        let index = self.keep(socket(connection, id, *endpoints, (origin.interface, ip), owner));
+        let index = self.tables.keep(config, (&options, &setup), (id, *endpoints), way, owner);
+        let connection = &mut self.tables.sockets[index as usize].connection;
+        connection.fast_open(now, segment, fresh);
+        limit_to_path(context, now, connection, remote);
         self.tables.list(Holder::Connection(index));
         self.fast_opens.pending += 1;
         context.counters.fast_opens_accepted += 1;
@@ -159,27 +182,6 @@ impl Tcp {
                 self.fast_opens.pending -= 1;
                 self.fast_opens.failed.push_back(now + RESET_COUNTS_FOR);
             }
-        }
-    }
-
-    /// Lets a connection that is being opened offer Fast Open as far as the server is known to take it.
-    // RFC 7413 §4.2.1 7413-4d
-    pub(crate) fn offer_fast_open(
-        &self,
-        now: Instant,
-        request: &ConnectRequest,
-        default_mss: u16,
-        connection: &mut Connection,
-    ) {
-        if request.fast_open == FastOpen::Off {
-            return;
-        }
-        match self.fast_opens.cache.advice(now, request.remote.ip()) {
-            Advice::Ask => connection.offer_fast_open(FastOpenCookie::REQUEST, default_mss),
-            Advice::Use { cookie, mss } => {
-                connection.offer_fast_open(cookie, mss.unwrap_or(default_mss));
-            }
-            Advice::Avoid => {}
         }
     }
 }

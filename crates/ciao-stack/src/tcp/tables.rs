@@ -8,7 +8,8 @@ use crate::tcp::half_opens::HalfOpens;
 use crate::tcp::time_waits::TimeWaits;
 use crate::wheel::TimerHandle;
 use alloc::boxed::Box;
-use ciao_tcp::{Config, Connection};
+use alloc::sync::Arc;
+use ciao_tcp::{Config, Connection, Setup, SocketOptions};
 use ciao_wire::{Instant, SeqNum};
 use slab::Slab;
 
@@ -83,6 +84,34 @@ impl Tables {
             demux: Demux::new(key),
             last_receiver: None,
         }
+    }
+
+    /// Keeps a new connection in CLOSED, which is not listed yet. It is made in its place.
+    pub(crate) fn keep(
+        &mut self,
+        config: &Arc<Config>,
+        (options, setup): (&SocketOptions, &Setup),
+        (id, endpoints): (ConnectionId, Endpoints),
+        (interface, ip): (InterfaceId, IpOptions),
+        owner: Owner,
+    ) -> u32 {
+        let place = Box::new_uninit();
+        let slot = self.sockets.insert(Box::write(
+            place,
+            Socket {
+                connection: Connection::closed(config, options, setup),
+                id,
+                endpoints,
+                ip,
+                interface,
+                owner,
+                readiness: Readiness::Idle,
+                reach: Reach::Listed,
+                timer: TimerHandle::NONE,
+                charged: 0,
+            },
+        ));
+        u32::try_from(slot).expect("`max_connections` is below 2^30")
     }
 
     pub(crate) fn find(&mut self, of: &Endpoints) -> Option<Holder> {

@@ -6,7 +6,7 @@
 //! millisecond, so a fast connection sends whole super-segments and sets no timer for each. Acknowledgments,
 //! SYN, probes and RST are not paced.
 
-use crate::config::Pacing;
+use crate::config::{Pacing, SocketOptions};
 use crate::congestion::{PacingWish, RateWish};
 use crate::connection::Connection;
 use crate::timers::Timer;
@@ -37,6 +37,11 @@ pub(crate) struct Pacer {
 impl Pacer {
     fn new(wish: Pacing) -> Self {
         Self { wish, release_at: Instant::ZERO, rate: 0, quantum: QUANTUM_MAX_BYTES }
+    }
+
+    /// Of a connection that begins with `options`.
+    pub(crate) fn of(options: &SocketOptions) -> Option<Box<Self>> {
+        (options.pacing != Pacing::ForTheAlgorithm).then(|| Box::new(Self::new(options.pacing)))
     }
 
     /// The algorithm wants `rate` bytes a second, with segments of `smss` bytes.

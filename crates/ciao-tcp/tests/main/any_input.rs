@@ -150,7 +150,8 @@ const FAST_SERVER: u8 = 4;
 fn begin(now: Instant, config: &Arc<Config>, start: u8) -> Connection {
     let exchange = SocketOptions { exchange_user_timeout: true, ..SocketOptions::DEFAULT };
     if start == FAST_CLIENT {
-        let mut connection = Connection::connect(now, config, exchange, setup(ISS));
+        let mut connection = Connection::closed(config, &exchange, &setup(ISS));
+        connection.connect();
         connection.offer_fast_open(FastOpenCookie::new(&[7; 8]).expect("a cookie"), 1000);
         connection.send(now, SYN_DATA).expect("there is room");
         while connection.poll_transmit(now).is_some() {}
@@ -159,10 +160,13 @@ fn begin(now: Instant, config: &Arc<Config>, start: u8) -> Connection {
     if start == FAST_SERVER {
         let mut syn = syn(false);
         syn.payload = Payload::from(Bytes::from_static(SYN_DATA));
-        return Connection::fast_open(now, config, exchange, setup(ISS), &syn, None);
+        let mut connection = Connection::closed(config, &exchange, &setup(ISS));
+        connection.fast_open(now, &syn, None);
+        return connection;
     }
     if start == 0 {
-        let mut connection = Connection::connect(now, config, SocketOptions::DEFAULT, setup(ISS));
+        let mut connection = Connection::closed(config, &SocketOptions::DEFAULT, &setup(ISS));
+        connection.connect();
         while connection.poll_transmit(now).is_some() {}
         return connection;
     }
@@ -179,7 +183,8 @@ fn begin(now: Instant, config: &Arc<Config>, start: u8) -> Connection {
     ack.header.options =
         TcpOptions { timestamps: Some(Timestamps { value: 100, echo: 7 }), ..TcpOptions::default() };
     assert!(matches!(half_open.handle_segment(&ack), HalfOpenAnswer::Establish));
-    let mut connection = half_open.establish(config, SocketOptions::DEFAULT, Tracing::On);
+    let mut connection = Connection::closed(config, &SocketOptions::DEFAULT, &half_open.setup());
+    half_open.establish(&mut connection, Tracing::On);
     connection.handle_segment(now, ack);
     connection
 }

@@ -134,7 +134,9 @@ impl End {
         };
         if let HalfOpenAnswer::Establish = half_open.handle_segment(&segment) {
             let half_open = self.half_open.take().expect("it was just there");
-            let mut connection = half_open.establish(&self.config, SocketOptions::DEFAULT, Tracing::On);
+            let options = SocketOptions::DEFAULT;
+            let mut connection = Connection::closed(&self.config, &options, &half_open.setup());
+            half_open.establish(&mut connection, Tracing::On);
             connection.handle_segment(now, segment);
             self.connection = Some(connection);
         }
@@ -185,7 +187,9 @@ impl Pair {
             held: [None, None],
         };
         let setup = setup(1, 2, u32::MAX - 500);
-        pair.client.connection = Some(Connection::connect(now, client, SocketOptions::DEFAULT, setup));
+        let connection =
+            pair.client.connection.insert(Connection::closed(client, &SocketOptions::DEFAULT, &setup));
+        connection.connect();
         pair.flush();
         pair
     }

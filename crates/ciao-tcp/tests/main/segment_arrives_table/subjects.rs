@@ -93,7 +93,8 @@ impl Subject {
     /// SYN-SENT
     pub(super) fn syn_sent() -> Self {
         let mut subject = Self::new("SYN-SENT", TcpState::SynSent);
-        let connection = Connection::connect(subject.now, &subject.config, options(), setup());
+        let mut connection = Connection::closed(&subject.config, &options(), &setup());
+        connection.connect();
         subject.end = End::Connection(Box::new(connection));
         subject.drain();
         subject
@@ -267,7 +268,8 @@ impl Subject {
             HalfOpenAnswer::Reset(out) => Answer { sent: sent(&[out]), ..silent },
             HalfOpenAnswer::Gone => Answer { state: TcpState::Listen, ..silent },
             HalfOpenAnswer::Establish => {
-                let connection = record.establish(&self.config, options(), Tracing::Off);
+                let mut connection = Connection::closed(&self.config, &options(), &record.setup());
+                record.establish(&mut connection, Tracing::Off);
                 let arriving = arriving_of(&segment);
                 self.observe_connection(connection, &arriving, segment)
             }

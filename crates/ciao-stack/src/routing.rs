@@ -272,7 +272,9 @@ fn to_number(address: IpAddr) -> u128 {
 
 /// The reverse of [`to_octets`]. No IPv6 address that we talk to is a mapped one.
 pub(crate) fn from_octets(octets: [u8; 16]) -> IpAddr {
-    Ipv6Addr::from(octets).to_canonical()
+    let is_mapped = u128::from_be_bytes(octets) >> 32 == 0xffff;
+    let [.., a, b, c, d] = octets;
+    if is_mapped { Ipv4Addr::new(a, b, c, d).into() } else { Ipv6Addr::from(octets).into() }
 }
 
 #[cfg(test)]

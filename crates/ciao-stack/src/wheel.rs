@@ -78,6 +78,8 @@ pub(crate) struct Wheel {
     slots: Vec<Slot>,
     /// One bit for each slot of a level that has entries.
     occupied: [u64; LEVELS],
+    /// One bit for each level that has entries.
+    levels: u8,
     near: BinaryHeap<Reverse<(Instant, u64, u32)>>,
     next_order: u64,
     steps: u64,
@@ -91,6 +93,7 @@ impl Wheel {
             free: NIL,
             slots: vec![EMPTY_SLOT; LEVELS * SLOTS],
             occupied: [0; LEVELS],
+            levels: 0,
             near: BinaryHeap::new(),
             next_order: 0,
             steps: 0,
@@ -173,7 +176,10 @@ impl Wheel {
     /// The level and the index of the slot that comes next: the lowest occupied level has it, as each level
     /// begins where the one below ends.
     fn next_slot(&self) -> Option<(usize, usize)> {
-        let level = self.occupied.iter().position(|bits| *bits != 0)?;
+        if self.levels == 0 {
+            return None;
+        }
+        let level = self.levels.trailing_zeros() as usize;
         Some((level, level * SLOTS + self.occupied[level].trailing_zeros() as usize))
     }
 
@@ -186,8 +192,7 @@ impl Wheel {
             }
             self.tick = start;
             let mut index = self.slots[slot].head;
-            self.slots[slot] = EMPTY_SLOT;
-            self.occupied[level] &= !(1 << (slot % SLOTS));
+            self.empty(slot);
             while index != NIL {
                 let next = self.nodes[index as usize].next;
                 self.place(index);
@@ -235,6 +240,17 @@ impl Wheel {
         self.slots[slot].head = index;
         self.slots[slot].earliest = self.slots[slot].earliest.min(at);
         self.occupied[level as usize] |= 1 << digit;
+        self.levels |= 1 << level;
+    }
+
+    /// A slot has no entries any more.
+    fn empty(&mut self, slot: usize) {
+        let level = slot / SLOTS;
+        self.slots[slot] = EMPTY_SLOT;
+        self.occupied[level] &= !(1 << (slot % SLOTS));
+        if self.occupied[level] == 0 {
+            self.levels &= !(1 << level);
+        }
     }
 
     /// Takes a node out of its slot; what the heap has of it is recognised as old when it comes up.
@@ -251,8 +267,7 @@ impl Wheel {
         } else {
             self.slots[slot].head = next;
             if next == NIL {
-                self.slots[slot] = EMPTY_SLOT;
-                self.occupied[slot / SLOTS] &= !(1 << (slot % SLOTS));
+                self.empty(slot);
             }
         }
     }

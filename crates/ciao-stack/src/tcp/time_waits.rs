@@ -35,13 +35,15 @@ pub(crate) struct TimeWaits {
     first: u32,
     /// Ends last.
     last: u32,
+    /// When the first ends.
+    next_expiry: Instant,
     /// The connections' numbers, by the records' indices, where a trace wants to know them; else empty.
     ids: Vec<ConnectionId>,
 }
 
 impl TimeWaits {
     pub(crate) fn new() -> Self {
-        Self { records: Chunks::new(), first: NIL, last: NIL, ids: Vec::new() }
+        Self { records: Chunks::new(), first: NIL, last: NIL, next_expiry: Instant::NEVER, ids: Vec::new() }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -52,8 +54,8 @@ impl TimeWaits {
         &self.records[index]
     }
 
-    pub(crate) fn endpoints(&self, index: u32) -> Endpoints {
-        self.record(index).endpoints
+    pub(crate) fn endpoints(&self, index: u32) -> &Endpoints {
+        &self.record(index).endpoints
     }
 
     pub(crate) fn wait(&self, index: u32) -> &TimeWait {
@@ -78,14 +80,14 @@ impl TimeWaits {
 
     /// When the first record ends.
     pub(crate) fn next_expiry(&self) -> Instant {
-        self.first().map_or(Instant::NEVER, |index| self.wait(index).expires())
+        self.next_expiry
     }
 
     /// All records in order of their end.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Endpoints, Instant)> + '_ {
         let next = |index: &u32| Some(self.record(*index).next).filter(|next| *next != NIL);
         core::iter::successors(self.first(), next)
-            .map(|index| (self.endpoints(index), self.wait(index).expires()))
+            .map(|index| (*self.endpoints(index), self.wait(index).expires()))
     }
 
     /// Keeps a record, unless too many that end later stand before it.
@@ -133,7 +135,10 @@ impl TimeWaits {
     /// Lets one end behind another; without either, the other is the last or the first.
     fn join(&mut self, earlier: u32, later: u32) {
         match earlier {
-            NIL => self.first = later,
+            NIL => {
+                self.first = later;
+                self.next_expiry = if later == NIL { Instant::NEVER } else { self.wait(later).expires() };
+            }
             _ => self.records[earlier].next = later,
         }
         match later {

@@ -114,7 +114,9 @@ impl Bindings {
     /// Whether anybody has to do with `port` at our address `local`, so that it is not to be chosen for a
     /// connection.
     pub(crate) fn is_bound(&self, port: u16, version: Version, local: LocalIndex) -> bool {
-        !self.is_free(Binding { port, version, local: Some(local) })
+        // A host that serves nobody has no bindings.
+        let is_any = !self.holders.is_empty() || !self.reserved.is_empty();
+        is_any && !self.is_free(Binding { port, version, local: Some(local) })
     }
 
     /// Whether a socket keeps `port` at our address `local` for itself alone.

@@ -30,12 +30,13 @@ impl Tcp {
     ) -> Result<(SocketId, usize), ConnectError> {
         // What was bound to is as good as asked for.
         let bound = request.bound.map(|id| self.bound_local(context, id));
-        let request = &ConnectRequest { local: bound.or(request.local), ..*request };
-        let (interface, local) = choose_path(context, request)?;
+        let own = bound.or(request.local);
+        let (interface, local) = choose_path(context, own, request.remote)?;
         if self.tables.sockets.len() >= context.config.max_connections {
             return Err(ConnectError::TooManyConnections);
         }
-        let (endpoints, predecessor) = self.choose_port(context, now, request, local)?;
+        let (endpoints, predecessor) =
+            self.choose_port(context, now, request, (local, own.map_or(0, |own| own.port())))?;
         let id = self.next_connection();
         let mut setup = self.setup(context, now, interface, &endpoints);
         self.take_over(context, now, predecessor, &mut setup);
@@ -60,14 +61,14 @@ impl Tcp {
         context: &Context,
         now: Instant,
         request: &ConnectRequest,
-        local: LocalIndex,
+        (local, port): (LocalIndex, u16),
     ) -> Result<(Endpoints, Option<Predecessor>), ConnectError> {
         let Self { tables, listeners, walks, .. } = self;
         let remote = request.remote;
         let with = |port| Endpoints::new(local, port, remote);
         let version = Version::of(remote.ip());
         // RFC 9293 §3.9.1.1 MUST-42: a listener at the port is no obstacle
-        if let Some(port) = request.local.map(|local| local.port()).filter(|port| *port != 0) {
+        if port != 0 {
             if request.bound.is_none() && listeners.bindings.is_exclusive(port, version, local) {
                 return Err(ConnectError::AddressInUse);
             }
@@ -266,13 +267,14 @@ impl Tcp {
 // RFC 9293 §3.9.1.1 MUST-43, MUST-44, MUST-45, MUST-46
 fn choose_path(
     context: &mut Context,
-    request: &ConnectRequest,
+    own: Option<SocketAddr>,
+    remote: SocketAddr,
 ) -> Result<(InterfaceId, LocalIndex), ConnectError> {
-    let (interfaces, remote) = (&mut context.interfaces, request.remote);
+    let interfaces = &mut context.interfaces;
     if remote.port() == 0 || !interfaces.is_single_host(remote.ip()) {
         return Err(ConnectError::InvalidRemote);
     }
-    match request.local.map(|local| local.ip()).filter(|address| !address.is_unspecified()) {
+    match own.map(|own| own.ip()).filter(|address| !address.is_unspecified()) {
         Some(address) => {
             let local = interfaces.local(address).filter(|_| address.is_ipv4() == remote.is_ipv4());
             let local = local.ok_or(ConnectError::AddressNotLocal)?;

@@ -116,7 +116,7 @@ impl Tables {
 
     pub(crate) fn find(&mut self, of: &Endpoints) -> Option<Holder> {
         let Self { sockets, half_open, time_waits, demux, last_receiver: _ } = self;
-        demux.find(of, |holder| endpoints(sockets, half_open, time_waits, holder) == *of)
+        demux.find(of, |holder| endpoints(sockets, half_open, time_waits, holder) == of)
     }
 
     /// Who has the endpoints of a received segment. Segments come in trains, so whoever had the last one is
@@ -168,39 +168,36 @@ impl Tables {
             || self.time_waits.iter().any(|(endpoints, _)| is_there(endpoints))
     }
 
-    fn endpoints(&self, holder: Holder) -> Endpoints {
-        endpoints(&self.sockets, &self.half_open, &self.time_waits, holder)
-    }
-
     /// Lets segments find `holder`, whose endpoints nobody else has.
     pub(crate) fn list(&mut self, holder: Holder) {
-        let of = self.endpoints(holder);
         let Self { sockets, half_open, time_waits, demux, last_receiver: _ } = self;
-        demux.insert(&of, holder, |holder| endpoints(sockets, half_open, time_waits, holder));
+        let of = |holder| endpoints(sockets, half_open, time_waits, holder);
+        demux.insert(of(holder), holder, of);
     }
 
     /// Lets segments no longer find `holder`.
     pub(crate) fn unlist(&mut self, holder: Holder) {
-        let of = self.endpoints(holder);
-        self.demux.remove(&of, holder);
+        let Self { sockets, half_open, time_waits, demux, last_receiver: _ } = self;
+        demux.remove(endpoints(sockets, half_open, time_waits, holder), holder);
     }
 
     /// Lets segments for `holder` find `successor`, which has the same endpoints.
     pub(crate) fn succeed(&mut self, holder: Holder, successor: Holder) {
-        let of = self.endpoints(successor);
-        self.demux.replace(&of, holder, successor);
+        let Self { sockets, half_open, time_waits, demux, last_receiver: _ } = self;
+        demux.replace(endpoints(sockets, half_open, time_waits, successor), holder, successor);
     }
 }
 
-fn endpoints(
-    sockets: &Slab<Box<Socket>>,
-    half_open: &HalfOpens,
-    time_waits: &TimeWaits,
+#[inline]
+fn endpoints<'a>(
+    sockets: &'a Slab<Box<Socket>>,
+    half_open: &'a HalfOpens,
+    time_waits: &'a TimeWaits,
     holder: Holder,
-) -> Endpoints {
+) -> &'a Endpoints {
     match holder {
-        Holder::Connection(index) => sockets[index as usize].endpoints,
-        Holder::HalfOpen(index) => half_open[index].endpoints,
+        Holder::Connection(index) => &sockets[index as usize].endpoints,
+        Holder::HalfOpen(index) => &half_open[index].endpoints,
         Holder::TimeWait(index) => time_waits.endpoints(index),
     }
 }

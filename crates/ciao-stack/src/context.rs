@@ -126,10 +126,15 @@ impl Context {
 
     /// Hands out the queued packet that has waited longest.
     pub(crate) fn dequeue(&mut self, now: Instant) -> Option<(InterfaceId, Packet)> {
-        let Outgoing { interface, mut packet, connection } = self.queue.pop_front()?;
-        packet.id = self.number_sent();
-        self.record_sent(now, interface, &packet, connection);
-        Some((interface, packet))
+        if self.queue.is_empty() {
+            return None;
+        }
+        let id = self.number_sent();
+        let Self { queue, trace, .. } = self;
+        let Outgoing { interface, packet, connection } = queue.front_mut()?;
+        packet.id = id;
+        trace.record(now, *connection, Some(id), || packet_sent(*interface, packet));
+        queue.pop_front().map(|Outgoing { interface, packet, .. }| (interface, packet))
     }
 
     /// Counts a packet that is handed to the link, and gives it its number.
@@ -149,10 +154,7 @@ impl Context {
         packet: &Packet,
         connection: Option<ConnectionId>,
     ) {
-        self.trace.record(now, connection, Some(packet.id), || HostTraceEvent::PacketSent {
-            interface,
-            packet: packet.clone(),
-        });
+        self.trace.record(now, connection, Some(packet.id), || packet_sent(interface, packet));
     }
 
     /// A router says that the path to `remote` takes datagrams of `mtu` bytes and no longer ones.
@@ -196,6 +198,10 @@ impl Context {
     pub(crate) fn checksums(&self, interface: InterfaceId) -> Checksums {
         self.interfaces.config(interface).offload.checksums
     }
+}
+
+fn packet_sent(interface: InterfaceId, packet: &Packet) -> HostTraceEvent {
+    HostTraceEvent::PacketSent { interface, packet: packet.clone() }
 }
 
 /// A key that nobody outside knows.

@@ -137,7 +137,7 @@ impl Sent {
         self.in_flight += len;
         if self.records.capacity() == 0 {
             // Most connections never have more than one under way, and keep the room when they are idle.
-            self.records.reserve_exact(1);
+            self.records = VecDeque::with_capacity(1);
         }
         self.records.push_back(SentRecord {
             start,

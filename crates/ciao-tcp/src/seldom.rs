@@ -36,6 +36,7 @@ pub(crate) struct Seldom {
 
 impl Seldom {
     /// What `options` ask for; no box when that is nothing.
+    #[inline]
     pub(crate) fn of(options: &SocketOptions) -> Option<Box<Self>> {
         let SocketOptions { keep_alive, user_timeout, notsent_lowat, receive_lowat, .. } = *options;
         let (exchange, pacer) = (Exchange::of(options), Pacer::of(options));

@@ -175,9 +175,10 @@ impl Tcp {
             let ip = self.listeners.at(listener).ip;
             return Err(reset_answer(context, now, arrival, ip, reason));
         }
-        let entry = self.take_half_open(index);
-        let new = self.adopt(context, now, entry);
+        let entry = self.tables.half_open[index].clone();
+        let new = self.adopt(context, now, &entry);
         self.tables.succeed(Holder::HalfOpen(index), Holder::Connection(new));
+        self.forget_half_open(index);
         self.complete_handshake(context, now, new, &mut arrival.segment);
         Ok(())
     }
@@ -198,8 +199,8 @@ impl Tcp {
     }
 
     /// Makes a connection of a half-open record, in SYN-RECEIVED and not yet listed.
-    pub(crate) fn adopt(&mut self, context: &Context, now: Instant, entry: HalfOpenEntry) -> u32 {
-        let HalfOpenEntry { half_open, id, endpoints, interface, listener, link: _ } = entry;
+    pub(crate) fn adopt(&mut self, context: &Context, now: Instant, entry: &HalfOpenEntry) -> u32 {
+        let HalfOpenEntry { ref half_open, id, endpoints, interface, listener, link: _ } = *entry;
         let Listener { options, ip, .. } = self.listeners.at(listener);
         let begin = (options, &half_open.setup());
         let way = (interface, *ip);

@@ -16,7 +16,7 @@ use core::ops::{Index, IndexMut};
 const NIL: u32 = u32::MAX;
 
 /// A half-open connection with what the host knows of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct HalfOpenEntry {
     pub(crate) half_open: HalfOpen,
     pub(crate) id: ConnectionId,
@@ -81,9 +81,9 @@ impl HalfOpens {
         self.entries.insert(entry)
     }
 
-    pub(crate) fn remove(&mut self, index: u32) -> HalfOpenEntry {
+    pub(crate) fn remove(&mut self, index: u32) {
         self.unlink(index);
-        self.entries.remove(index)
+        self.entries.remove(index);
     }
 
     /// When the first one is due.

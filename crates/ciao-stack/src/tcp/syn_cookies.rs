@@ -95,7 +95,7 @@ impl Tcp {
         Self::record_syn_received(context, now, id);
         let link = Link::NONE;
         let entry = HalfOpenEntry { half_open, id, endpoints, interface: origin.interface, listener, link };
-        let index = self.adopt(context, now, entry);
+        let index = self.adopt(context, now, &entry);
         self.tables.list(Holder::Connection(index));
         self.complete_handshake(context, now, index, segment);
         Ok(())

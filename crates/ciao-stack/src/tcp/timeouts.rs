@@ -5,7 +5,6 @@
 use crate::context::Context;
 use crate::demux::Holder;
 use crate::tcp::Tcp;
-use crate::tcp::half_opens::HalfOpenEntry;
 use crate::tcp::tables::Owner;
 use crate::trace::HostTraceEvent;
 use crate::wheel::TimerHandle;
@@ -135,14 +134,14 @@ impl Tcp {
             HostTraceEvent::Tcp(TraceEvent::StateChanged { from, to, cause })
         });
         self.tables.unlist(Holder::HalfOpen(index));
-        self.take_half_open(index);
+        self.forget_half_open(index);
     }
 
-    /// Takes a half-open connection, which segments no longer find, out of its table.
-    pub(crate) fn take_half_open(&mut self, index: u32) -> HalfOpenEntry {
-        let entry = self.tables.half_open.remove(index);
-        self.listeners.at_mut(entry.listener).half_open -= 1;
-        entry
+    /// Drops the record of a half-open connection, which segments no longer find.
+    pub(crate) fn forget_half_open(&mut self, index: u32) {
+        let listener = self.tables.half_open[index].listener;
+        self.listeners.at_mut(listener).half_open -= 1;
+        self.tables.half_open.remove(index);
     }
 }
 

@@ -49,7 +49,9 @@ impl Head {
     #[inline]
     pub fn reset(&mut self, len: usize) {
         assert!(len <= HEAD_CAPACITY, "a head holds {HEAD_CAPACITY} bytes, {len} were asked for");
-        self.len = len as u8;
+        #[expect(clippy::cast_possible_truncation, reason = "it was just compared with the capacity")]
+        let len = len as u8;
+        self.len = len;
     }
 
     /// The header bytes.

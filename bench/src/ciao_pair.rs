@@ -131,10 +131,16 @@ impl Pair {
 
 /// Hands all that `from` has to `to`, and fires what is due at `to`.
 fn pass(now: Instant, from: &mut Host, to: &mut Host, batch: &mut Vec<Packet>) {
-    while let Some((_, packet)) = from.poll_transmit(now) {
-        batch.push(packet);
+    loop {
+        batch.push(Packet::default());
+        let place = batch.last_mut().expect("it was just put there");
+        if from.poll_transmit_into(now, place).is_none() {
+            break;
+        }
     }
-    to.handle_packets(now, INTERFACE, batch.drain(..));
+    batch.pop();
+    to.handle_packets(now, INTERFACE, batch.iter_mut());
+    batch.clear();
     if to.poll_timeout().is_some_and(|at| at <= now) {
         to.handle_timeout(now);
     }

@@ -5,6 +5,7 @@ use crate::allocation::held_bytes;
 use crate::clock::cpu_seconds;
 use crate::measure::Measure;
 use ciao_stack::{Checksums, ConnectRequest, Offload, Segmentation, SocketId};
+use ciao_wire::Packet;
 use std::hint::black_box;
 
 /// Echoes and polls of a measurement.
@@ -94,7 +95,7 @@ pub fn idle_poll(connections: usize) -> Measure {
         let seconds = cpu_seconds(|| {
             for _ in 0..ECHOES {
                 let now = pair.now();
-                pair.server.handle_packets(now, INTERFACE, std::iter::empty());
+                pair.server.handle_packets(now, INTERFACE, std::iter::empty::<Packet>());
                 pair.server.handle_timeout(now);
                 black_box(pair.server.poll_transmit(now).is_some());
                 black_box(pair.server.poll_event().is_some());

@@ -20,7 +20,8 @@ use bytes::Bytes;
 use ciao_tcp::config::SocketOptions;
 use ciao_tcp::error::{ReceiveError, SendError};
 use ciao_tcp::{ConnectionError, IcmpErrorKind, TcpInfo, TcpState, Wait};
-use ciao_wire::{Head, Instant, Packet};
+use ciao_wire::{Instant, Packet};
+use core::borrow::BorrowMut;
 use core::net::SocketAddr;
 
 /// One host.
@@ -86,12 +87,12 @@ impl Host {
     }
 
     /// Packets came through `interface` together. Those that continue each other are merged before TCP sees
-    /// them.
+    /// them. Of packets that are lent, what is wanted is taken out.
     pub fn handle_packets(
         &mut self,
         now: Instant,
         interface: InterfaceId,
-        packets: impl IntoIterator<Item = Packet>,
+        packets: impl IntoIterator<Item = impl BorrowMut<Packet>>,
     ) {
         let Self { context, tcp, udp, .. } = self;
         Receiver::new(context, tcp, udp, now, interface).receive(packets);
@@ -105,14 +106,30 @@ impl Host {
 
     /// The next packet for a link.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<(InterfaceId, Packet)> {
+        let mut packet = Packet::default();
+        let interface = self.poll_transmit_into(now, &mut packet)?;
+        Some((interface, packet))
+    }
+
+    /// As `poll_transmit`, but puts the packet into the place of `packet`: one that is moved right after its
+    /// headers were written has to wait for them.
+    #[inline]
+    pub fn poll_transmit_into(&mut self, now: Instant, packet: &mut Packet) -> Option<InterfaceId> {
+        let Self { context, tcp, .. } = self;
+        if !context.has_queued()
+            && let Some(interface) = tcp.poll_plain(context, now, packet)
+        {
+            return Some(interface);
+        }
+        let (interface, other) = self.poll_any(now)?;
+        *packet = other;
+        Some(interface)
+    }
+
+    fn poll_any(&mut self, now: Instant) -> Option<(InterfaceId, Packet)> {
         let Self { context, tcp, turn, .. } = self;
         if !context.has_queued() {
-            let mut head = Head::EMPTY;
-            let Some((interface, payload, checksum)) = tcp.poll_plain(context, now, &mut head) else {
-                return tcp.poll_transmit(context, now);
-            };
-            let id = context.number_sent();
-            return Some((interface, Packet { head, payload, segment_size: 0, checksum, id }));
+            return tcp.poll_transmit(context, now);
         }
         *turn = turn.other();
         match turn {

@@ -16,6 +16,7 @@ use crate::trace::HostTraceEvent;
 use crate::udp::Udp;
 use ciao_tcp::{Prediction, Segment};
 use ciao_wire::{Instant, Packet, Protocol, TcpHeader};
+use core::borrow::BorrowMut;
 
 /// The parts of the host that a batch meets.
 pub(crate) struct Receiver<'a> {
@@ -44,11 +45,13 @@ impl<'a> Receiver<'a> {
     }
 
     /// Handles all of `packets`.
-    pub(crate) fn receive(mut self, packets: impl IntoIterator<Item = Packet>) {
+    pub(crate) fn receive(mut self, packets: impl IntoIterator<Item = impl BorrowMut<Packet>>) {
         for mut packet in packets {
-            self.on_packet(&mut packet);
+            self.on_packet(packet.borrow_mut());
         }
-        self.end_run();
+        if self.run.is_some() {
+            self.end_run();
+        }
     }
 
     fn on_packet(&mut self, packet: &mut Packet) {

@@ -65,36 +65,37 @@ pub(crate) fn packet(
     payload: Payload,
     segment_size: u16,
 ) -> Packet {
-    let mut head = Head::EMPTY;
+    let mut packet = Packet { payload, segment_size, ..Packet::default() };
     let emit = |bytes: &mut [u8]| header.emit(bytes);
-    let checksum = write_headers(&mut head, envelope, checksums, (header.header_len(), emit), &payload);
-    Packet { head, payload, segment_size, checksum, id: PacketId(0) }
+    write_headers(&mut packet, envelope, checksums, header.header_len(), emit);
+    packet
 }
 
-/// Writes the headers of a packet around one segment with a plain header.
+/// Writes plain headers in front of the payload of `packet`, which is that of one segment.
 #[inline]
 pub(crate) fn write_plain_headers(
-    head: &mut Head,
+    packet: &mut Packet,
     envelope: &Envelope,
     checksums: Checksums,
     header: &PlainHeader,
-    payload: &Payload,
-) -> Checksum {
+) {
+    packet.segment_size = 0;
     let emit = |bytes: &mut [u8]| header.emit(bytes.first_chunk_mut().expect("there is room for all of it"));
-    write_headers(head, envelope, checksums, (PLAIN_HEADER_BYTES, emit), payload)
+    write_headers(packet, envelope, checksums, PLAIN_HEADER_BYTES, emit);
 }
 
-/// Writes the headers of a packet around `payload`, of which the TCP header is as long as told, and is
-/// written and summed by `emit`.
+/// Writes headers in front of the payload of `packet`; a TCP header of `tcp_len` bytes is written and summed
+/// by `emit`.
 // RFC 9293 §3.1 MUST-2
 #[inline]
 fn write_headers(
-    head: &mut Head,
+    packet: &mut Packet,
     envelope: &Envelope,
     checksums: Checksums,
-    (tcp_len, emit): (usize, impl FnOnce(&mut [u8]) -> Sum),
-    payload: &Payload,
-) -> Checksum {
+    tcp_len: usize,
+    emit: impl FnOnce(&mut [u8]) -> Sum,
+) {
+    let Packet { head, payload, .. } = packet;
     let ip_len = envelope.header_len();
     let len = tcp_len + payload.len();
     head.reset(ip_len + tcp_len);
@@ -107,7 +108,7 @@ fn write_headers(
         Checksums::ByLink => (pseudo.fold(), partial(ip_len)),
     };
     write_checksum(tcp_bytes, field);
-    checksum
+    packet.checksum = checksum;
 }
 
 fn pseudo_sum(envelope: &Envelope, len: usize) -> Sum {

@@ -37,7 +37,7 @@ use alloc::collections::VecDeque;
 use ciao_tcp::fast_open::FastOpenOutcome;
 use ciao_tcp::isn::{Offsets, Secret};
 use ciao_tcp::{Connection, Event, SegmentOut, Setup, TcpInfo, TcpState, TraceEvent};
-use ciao_wire::{Checksum, Head, Instant, Packet, Payload};
+use ciao_wire::{Instant, Packet};
 use core::net::{IpAddr, SocketAddr};
 use fast_open::FastOpens;
 use listeners::{ACCEPT_TIMEOUT, Listeners};
@@ -224,26 +224,27 @@ impl Tcp {
         }
     }
 
-    /// The next packet of TCP's own where that is around a plain segment: its headers are written to `head`.
-    /// Else `poll_transmit` has to be asked, as it has to be for a trace.
+    /// The next packet of TCP's own where that is around a plain segment. Else `poll_transmit` has to be
+    /// asked, as it has to be for a trace.
     #[inline]
     pub(crate) fn poll_plain(
         &mut self,
         context: &mut Context,
         now: Instant,
-        head: &mut Head,
-    ) -> Option<(InterfaceId, Payload, Checksum)> {
+        packet: &mut Packet,
+    ) -> Option<InterfaceId> {
         let index = *self.ready.front()?;
         let socket = self.tables.sockets.get_mut(index as usize)?;
         if socket.readiness != Readiness::Queued || self.cutting.is_some() || context.trace.is_on() {
             return None;
         }
-        let (header, payload) = socket.connection.poll_plain(now)?;
+        let header = socket.connection.poll_plain(now, &mut packet.payload)?;
         let Socket { ref endpoints, ip, interface, .. } = **socket;
         let envelope = context.envelope(endpoints.local, endpoints.remote_address(), ip);
-        let checksum = write_plain_headers(head, &envelope, context.checksums(interface), &header, &payload);
+        write_plain_headers(packet, &envelope, context.checksums(interface), &header);
+        packet.id = context.number_sent();
         self.continue_turn(context, now, index);
-        Some((interface, payload, checksum))
+        Some(interface)
     }
 
     /// The next packet of TCP's own.

@@ -166,7 +166,9 @@ impl Options {
 /// Events that wait to be polled, each at most once.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Events {
-    bits: u16,
+    /// A bit for each: of the first eight, and of the others. Bytes, because that is what a bit is set in: a
+    /// wider read right behind that would wait for it.
+    bits: [u8; 2],
     soft_error: Option<ConnectionError>,
 }
 
@@ -259,16 +261,19 @@ impl Connection {
     #[must_use]
     #[inline]
     pub fn has_event(&self) -> bool {
-        self.events.bits != 0
+        let [first, second] = self.events.bits;
+        first != 0 || second != 0
     }
 
     /// The next event.
+    #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {
-        let bits = &mut self.events.bits;
+        let [first, second] = &mut self.events.bits;
+        let (bits, before) = if *first != 0 { (first, 0) } else { (second, u8::BITS) };
         if *bits == 0 {
             return None;
         }
-        let lowest = bits.trailing_zeros();
+        let lowest = before + bits.trailing_zeros();
         *bits &= *bits - 1;
         Some(match lowest {
             x if x == Raise::Connected as u32 => Event::Connected,
@@ -353,7 +358,7 @@ impl Connection {
 
     /// Queues an event.
     pub(crate) fn raise(&mut self, event: Raise) {
-        self.events.bits |= 1 << event as u16;
+        self.events.bits[event as usize / 8] |= 1 << (event as usize % 8);
     }
 
     /// Queues the report of a fault that may pass, if the application wants to hear of such.

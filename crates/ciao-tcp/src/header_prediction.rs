@@ -12,7 +12,7 @@ use crate::connection::{Connection, Owner, Raise};
 use crate::segment_arrives::ack::Window;
 use crate::state::TcpState;
 use crate::timestamps::{clock, is_older};
-use crate::transmit::acknowledge::Received;
+use crate::transmit::acknowledge::Behind;
 use crate::variables::Fin;
 use ciao_wire::{Instant, Payload, PlainHeader, TcpFlags, Timestamps};
 
@@ -89,16 +89,16 @@ impl Connection {
             let mut data = core::mem::take(payload);
             data.advance(skipped);
             self.deliver(data);
-            self.owe_ack(now, &Received { start: header.seq, segment_size: 0, is_last: false });
+            self.owe_ack(now, header.seq, 0, Behind::Nothing);
             self.raise(Raise::Readable);
         }
         Prediction::Held
     }
 
-    /// The next segment to send, where that is new data which fits into one, all that there is; else `None`,
-    /// and `poll_transmit` has to be asked.
+    /// The header of the next segment to send, whose data replaces `payload`, where that is new data which
+    /// fits into one, all that there is; else `None`, and `poll_transmit` has to be asked.
     #[inline]
-    pub fn poll_plain(&mut self, now: Instant) -> Option<(PlainHeader, Payload)> {
+    pub fn poll_plain(&mut self, now: Instant, payload: &mut Payload) -> Option<PlainHeader> {
         let outstanding = self.outstanding();
         let len = self.send_buffer.len() - outstanding.min(self.send_buffer.len());
         let is_expected = len > 0
@@ -115,7 +115,7 @@ impl Connection {
         }
         let seq = self.snd.nxt;
         self.note_new_data(now, len, Fin::Open, len);
-        let payload = self.send_buffer.slice(outstanding, len);
+        *payload = self.send_buffer.slice(outstanding, len);
         let flags = TcpFlags::ACK | TcpFlags::PSH;
         let header = PlainHeader {
             source_port: self.local_port,
@@ -131,6 +131,6 @@ impl Connection {
         };
         self.acknowledgment_sent();
         self.counters.sent(now, 1, true);
-        Some((header, payload))
+        Some(header)
     }
 }

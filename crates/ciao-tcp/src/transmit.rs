@@ -318,19 +318,18 @@ impl Connection {
     #[inline]
     pub fn may_transmit(&self) -> bool {
         let owed = &self.owed;
-        // All in one: asked after each input, and nearly always false.
-        let is_owed = (owed.ack == OwedAck::Now)
-            | owed.syn
-            | owed.challenge_ack
-            | owed.window_update
-            | owed.window_probe
-            | owed.loss_probe
-            | owed.keep_alive
-            | owed.reset.is_some()
-            | (owed.duplicate_acks > 0)
-            | (self.fin == Fin::Queued)
-            | (self.sent.lost() > 0);
-        is_owed || self.unsent() > 0
+        owed.ack == OwedAck::Now
+            || self.unsent() > 0
+            || self.sent.lost() > 0
+            || self.fin == Fin::Queued
+            || owed.syn
+            || owed.duplicate_acks > 0
+            || owed.challenge_ack
+            || owed.window_update
+            || owed.window_probe
+            || owed.loss_probe
+            || owed.keep_alive
+            || owed.reset.is_some()
     }
 
     /// Why nothing is sent now. Drain `poll_transmit` first; a connection that could send answers what it

@@ -19,15 +19,19 @@ pub struct PacketId(pub u64);
 pub const HEAD_CAPACITY: usize = 104;
 
 /// The IP and transport headers of a packet, in line, without an allocation.
+///
+/// Aligned, and the bytes first: a word of a header that lies across two words of memory is read slowly when
+/// the packet was moved just before.
 #[derive(Clone)]
+#[repr(C, align(8))]
 pub struct Head {
-    len: u8,
     bytes: [u8; HEAD_CAPACITY],
+    len: u8,
 }
 
 impl Head {
     /// No headers: those of the packet stand at the start of its payload.
-    pub const EMPTY: Self = Self { len: 0, bytes: [0; HEAD_CAPACITY] };
+    pub const EMPTY: Self = Self { bytes: [0; HEAD_CAPACITY], len: 0 };
 
     /// `len` zero bytes to be filled in.
     ///

@@ -121,7 +121,8 @@ fn receive_batches(
             }
         }
         if !batch.is_empty() {
-            host.handle_packets(now, interface, batch.drain(..));
+            host.handle_packets(now, interface, batch.iter_mut());
+            batch.clear();
         }
     }
     Ok(filled)

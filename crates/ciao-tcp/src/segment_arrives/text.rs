@@ -9,7 +9,7 @@ use crate::segment::Segment;
 use crate::segment_arrives::Verdict;
 use crate::segment_arrives::closed::Reset;
 use crate::state::{Cause, TcpState};
-use crate::transmit::acknowledge::Received;
+use crate::transmit::acknowledge::Behind;
 use ciao_wire::{Instant, Payload, SackBlock};
 
 impl Connection {
@@ -66,9 +66,8 @@ impl Connection {
             // RFC 5681 §4.2 5681-3f: at once when all or part of a gap is filled
             self.owed.acknowledge_now();
         } else {
-            let is_last = segment.header.flags.fin();
-            let Segment { segment_size, .. } = *segment;
-            self.owe_ack(now, &Received { start: segment.header.seq, segment_size, is_last });
+            let behind = if segment.header.flags.fin() { Behind::Fin } else { Behind::Nothing };
+            self.owe_ack(now, segment.header.seq, segment.segment_size, behind);
         }
         self.consider_readable();
     }

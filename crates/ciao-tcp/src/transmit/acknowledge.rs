@@ -8,28 +8,25 @@ use crate::transmit::OwedAck;
 use ciao_wire::time::whole_nanos;
 use ciao_wire::{Instant, SeqNum};
 
-/// Data that came in order, up to RCV.NXT.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Received {
-    /// Where it began.
-    pub(crate) start: SeqNum,
-    /// Payload bytes of each segment when several were merged, else zero.
-    pub(crate) segment_size: u16,
-    /// A FIN stands behind it.
-    pub(crate) is_last: bool,
+/// Whether a FIN stands behind data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Behind {
+    Nothing,
+    Fin,
 }
 
 impl Connection {
-    /// Data came in order: it is owed an acknowledgment.
+    /// Data came in order, from `start` to RCV.NXT, with `segment_size` bytes in each segment when several
+    /// were merged: it is owed an acknowledgment.
     // RFC 5681 §4.2 5681-4b: nothing but data and FIN is, and each once
     // RFC 9293 §3.8.6.3 SHLD-18, SHLD-19, MUST-40, §3.10.7.4 MUST-58, MUST-59: one for all that came before
     // it is sent
     #[inline]
-    pub(crate) fn owe_ack(&mut self, now: Instant, data: &Received) {
-        self.consider_quick_acks(now, data);
+    pub(crate) fn owe_ack(&mut self, now: Instant, start: SeqNum, segment_size: u16, behind: Behind) {
+        self.consider_quick_acks(now, behind);
         self.counters.data_received = Moment::of(now);
-        let received = self.rcv.nxt.since(data.start);
-        let largest = match data.segment_size {
+        let received = self.rcv.nxt.since(start);
+        let largest = match segment_size {
             0 => u16::try_from(received).unwrap_or(u16::MAX),
             size => size,
         };
@@ -47,12 +44,12 @@ impl Connection {
     /// Data after a silence: the peer's congestion window has perhaps become small, and grows with each
     /// acknowledgment that it gets. Not more of them than half of our window takes.
     #[inline]
-    fn consider_quick_acks(&mut self, now: Instant, data: &Received) {
+    fn consider_quick_acks(&mut self, now: Instant, behind: Behind) {
         let silence = self.counters.data_received.nanos_until(now);
         // The least RTO first: it spares the arithmetic at nearly every segment.
         let is_long =
             silence > whole_nanos(self.config.rto_min) && silence > self.rtt.rto_nanos(&self.config);
-        if is_long && !data.is_last {
+        if is_long && behind == Behind::Nothing {
             let segment = u32::from(self.owed.largest_received.max(1));
             let within_window = u8::try_from(self.rcv.wnd() / (2 * segment)).unwrap_or(u8::MAX).max(2);
             self.owed.quick_acks = self.config.quick_acks.min(within_window);

@@ -112,7 +112,14 @@ impl Connection {
     }
 
     /// The algorithm may have changed its mind.
+    #[inline]
     pub(crate) fn update_pacing_rate(&mut self) {
+        if self.seldom.is_some() {
+            self.compute_pacing_rate();
+        }
+    }
+
+    fn compute_pacing_rate(&mut self) {
         let Some(pacer) = self.seldom.as_mut().and_then(|seldom| seldom.pacer.as_mut()) else { return };
         let rate = match self.rtt.srtt() {
             Some(srtt) => self.congestion.pacing_rate_bytes_per_s(srtt),

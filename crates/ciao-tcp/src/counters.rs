@@ -34,9 +34,19 @@ pub(crate) struct Rare {
     pub(crate) duplicate_reports: u32,
     /// Acknowledgments that showed another order than we sent in.
     pub(crate) reorderings: u32,
+    /// How far one of them was from the order that we sent in, at most.
+    pub(crate) reordering_bytes: u32,
     /// How long the peer's window held the sender back, and how long the send buffer did.
     held_by_window: Moment,
     held_by_buffer: Moment,
+}
+
+impl Rare {
+    /// Something came behind as many bytes that were sent after it.
+    pub(crate) fn reordered(&mut self, bytes: u32) {
+        self.reorderings += 1;
+        self.reordering_bytes = self.reordering_bytes.max(bytes);
+    }
 }
 
 impl Counters {

@@ -62,7 +62,7 @@ pub struct TcpInfo {
     pub retransmits: u8,
     /// Probes without an answer: of a shut window, or of a silent peer.
     pub probes: u8,
-    /// How often RTO was doubled.
+    /// How often RTO was doubled, or the time between probes of a shut window.
     pub backoff: u8,
     /// What both ends agreed on.
     pub options: InfoOptions,
@@ -114,7 +114,8 @@ pub struct TcpInfo {
     pub snd_ssthresh: u32,
     /// Congestion window in segments.
     pub snd_cwnd: u32,
-    /// How far segments may be out of order, in segments.
+    /// How far segments came out of order at most, in segments from 3 to 300: from the late one to the last
+    /// that came before it. 3 before any was late, and without selective acknowledgments.
     pub reordering: u32,
     /// The round trip as the receiver sees it; zero before it is measured.
     pub rcv_rtt: Duration,
@@ -141,8 +142,8 @@ pub struct TcpInfo {
     pub data_segs_in: u32,
     /// Segments with payload that were sent.
     pub data_segs_out: u32,
-    /// The latest measured delivery rate in bytes a second; zero before one is, and with algorithms that do
-    /// not ask for it.
+    /// The latest measured delivery rate in bytes a second; zero before one is, and without BBR, which alone
+    /// asks for it: a sample wants 24 bytes kept with each transmission, and work with each acknowledgment.
     pub delivery_rate: u64,
     /// Time in which there was anything to send or to be acknowledged.
     pub busy_time: Duration,

@@ -155,12 +155,13 @@ impl Recovery {
 impl Connection {
     /// Draws the conclusions from an acknowledgment that has been taken in.
     pub(crate) fn recover(&mut self, now: Instant, segment: &Segment, report: &AckReport) {
-        if report.duplicate.is_some() || report.reordered {
-            let rare = self.counters.rare();
-            rare.duplicate_reports += u32::from(report.duplicate.is_some());
-            rare.reorderings += u32::from(report.reordered);
+        if report.duplicate.is_some() {
+            self.counters.rare().duplicate_reports += 1;
         }
         let Some(episode) = self.recovery.episode.as_deref_mut() else { return };
+        if let Some(first) = report.reordered {
+            self.counters.rare().reordered(episode.rack.overtook_by(first));
+        }
         episode.scoreboard.acknowledged(self.snd.una);
         episode.rack.acknowledged(self.snd.una);
         if report.duplicate.is_some() && episode.undo.is_some() {
@@ -170,7 +171,7 @@ impl Connection {
         if report.sacked_bytes > 0 {
             episode.sent_before_signs.get_or_insert(self.snd.nxt);
         }
-        self.recovery.reordering.seen |= report.reordered;
+        self.recovery.reordering.seen |= report.reordered.is_some();
         self.judge_probe(segment, report);
         self.undo_if_spurious(report);
         let delivered_bytes = report.delivered_bytes.saturating_sub(self.counted_before(report));

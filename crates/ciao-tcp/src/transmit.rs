@@ -56,8 +56,9 @@ pub(crate) struct Owed {
     pub(crate) quick_acks: u8,
     /// The application answers what comes soon after it came: its data can carry the acknowledgments.
     pub(crate) interactive: bool,
-    /// Window probes since the window was last open.
-    pub(crate) probes: u8,
+    /// Window probes since the window was last open, and since the peer was last heard of.
+    pub(crate) window_probes: u8,
+    pub(crate) unanswered_window_probes: u8,
     /// Keep-alive probes without an answer.
     pub(crate) keep_alive_probes: u8,
     /// Retransmission timeouts without progress.
@@ -94,7 +95,8 @@ impl Owed {
             writable: false,
             quick_acks: config.quick_acks,
             interactive: false,
-            probes: 0,
+            window_probes: 0,
+            unanswered_window_probes: 0,
             keep_alive_probes: 0,
             timeouts: 0,
             largest_received: 0,

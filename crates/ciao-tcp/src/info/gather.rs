@@ -15,6 +15,8 @@ const RECEIVED_MSS_UNKNOWN: u32 = 536;
 const TCP_HEADER_BYTES: u32 = 20;
 /// How far segments may be out of order before any was seen to be, in segments (RFC 5681 §3.2).
 const REORDERING_UNKNOWN: u32 = 3;
+/// The most that Linux tells (`tcp_max_reordering`).
+const REORDERING_MOST: u32 = 300;
 
 impl Connection {
     /// What is to know of the connection at `now`.
@@ -33,8 +35,8 @@ impl Connection {
             state: self.state,
             ca_state: self.ca_state(),
             retransmits: self.owed.timeouts,
-            probes: self.owed.probes.max(self.owed.keep_alive_probes),
-            backoff: self.rtt.back_offs(),
+            probes: self.owed.unanswered_window_probes.max(self.owed.keep_alive_probes),
+            backoff: self.rtt.back_offs().max(self.owed.window_probes),
             options: self.agreed_options(),
             snd_wscale: self.snd.wind_shift,
             rcv_wscale: self.rcv.wind_shift,
@@ -65,7 +67,7 @@ impl Connection {
                 bytes => bytes / mss,
             },
             snd_cwnd: self.congestion_window() / mss,
-            reordering: REORDERING_UNKNOWN,
+            reordering: rare.reordering_bytes.div_ceil(mss).clamp(REORDERING_UNKNOWN, REORDERING_MOST),
             rcv_rtt: self.right_sizing.rtt(),
             rcv_space: self.right_sizing.space(),
             total_retrans: rare.retransmissions,

@@ -41,8 +41,8 @@ pub(crate) struct AckReport {
     pub(crate) duplicate: Option<SackBlock>,
     /// It is a duplicate acknowledgment (RFC 5681 §2).
     pub(crate) is_duplicate_ack: bool,
-    /// Something came that was sent behind what has arrived before.
-    pub(crate) reordered: bool,
+    /// The first that came of what was sent before something that had arrived.
+    pub(crate) reordered: Option<SeqNum>,
     /// Something arrived that was sent once, before the timer ran out; something that was sent again.
     pub(crate) original: bool,
     pub(crate) retransmitted: bool,
@@ -67,7 +67,7 @@ impl AckReport {
             delivered_bytes: 0,
             duplicate: None,
             is_duplicate_ack: false,
-            reordered: false,
+            reordered: None,
             original: false,
             retransmitted: false,
             covers_retransmission: false,
@@ -107,7 +107,9 @@ impl AckReport {
         } else {
             self.original |= self.timeout_point.is_some_and(|point| record.end.at_or_before(point));
         }
-        self.reordered |= rack.is_reordered(record);
+        if rack.is_reordered(record) && self.reordered.is_none_or(|first| record.start.before(first)) {
+            self.reordered = Some(record.start);
+        }
         rack.arrived(record, rtt);
     }
 

@@ -160,6 +160,11 @@ impl Rack {
         record.end.before(self.fack_before) && !record.was_retransmitted()
     }
 
+    /// By how many bytes what came since overtook what begins at `start`.
+    pub(crate) fn overtook_by(&self, start: SeqNum) -> u32 {
+        self.fack.since(start)
+    }
+
     /// The peer has received something twice, or late: the reordering window was too narrow, which counts
     /// once a round trip.
     // RFC 8985 §6.2 8985-3a: step 4

@@ -241,8 +241,9 @@ impl Connection {
         self.snd.wl2 = window.ack;
         // RFC 5961 §5.2 5961-5b
         self.snd.max_wnd = self.snd.max_wnd.max(self.snd.wnd);
+        self.owed.unanswered_window_probes = 0;
         if self.snd.wnd > 0 {
-            self.owed.probes = 0;
+            self.owed.window_probes = 0;
         }
         self.timers.clear(Timer::Persist);
     }

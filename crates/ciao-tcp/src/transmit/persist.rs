@@ -43,7 +43,7 @@ impl Connection {
 
     /// The RTO, doubled for each probe that found the window shut.
     pub(crate) fn probe_interval(&self) -> Duration {
-        let doublings = u32::from(self.owed.probes).min(16);
+        let doublings = u32::from(self.owed.window_probes).min(16);
         self.rtt.rto(&self.config).saturating_mul(1 << doublings).min(self.config.persist_max)
     }
 
@@ -62,7 +62,8 @@ impl Connection {
             return;
         }
         self.owed.window_probe = true;
-        self.owed.probes = self.owed.probes.saturating_add(1);
+        self.owed.window_probes = self.owed.window_probes.saturating_add(1);
+        self.owed.unanswered_window_probes = self.owed.unanswered_window_probes.saturating_add(1);
         if !self.timers.is_set(Timer::UserTimeout) {
             self.restart_user_timeout(now);
         }

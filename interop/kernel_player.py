@@ -19,7 +19,7 @@ from script_text import FLAGS, Segment, duration, read, says_that_linux_differs,
 
 SIOCINQ, SIOCATMARK = 0x541B, 0x8905
 
-# Times may differ by this many seconds, and by this part of the time since the event before. The kernel counts in ticks,
+# Times may differ by this many seconds, and by this part of the time since the segment or call before. The kernel counts in ticks,
 # of 4 ms as distributions build it: what it measured may be one too short. A timer waits for the end of its tick, and one
 # of more than 63 ticks for the end of a coarser one, up to an eighth later (kernel/time/timer.c). The rest is for a machine
 # that is shared.
@@ -31,12 +31,20 @@ SHORTER = 0.001
 # How long a call may take to answer at once, and how much later a segment is still waited for to be told, in seconds.
 PATIENCE = 0.25
 
-# In the order of `struct tcp_info`.
-INFO_BYTES = ["state", "ca_state", "retransmits", "probes", "backoff", "options", "wscale", "limited"]
-INFO_WORDS = (
-    "rto ato snd_mss rcv_mss unacked sacked lost retrans fackets last_data_sent last_ack_sent last_data_recv last_ack_recv "
-    "pmtu rcv_ssthresh rtt rttvar snd_ssthresh snd_cwnd advmss reordering rcv_rtt rcv_space total_retrans"
-).split()
+# `struct tcp_info` in its order, in pieces of one size each; times are in microseconds, but for `last_`.
+INFO = [
+    ("B", "state ca_state retransmits probes backoff options wscale limited"),
+    ("I", "rto ato snd_mss rcv_mss unacked sacked lost retrans fackets last_data_sent last_ack_sent last_data_recv last_ack_recv"),
+    ("I", "pmtu rcv_ssthresh rtt rttvar snd_ssthresh snd_cwnd advmss reordering rcv_rtt rcv_space total_retrans"),
+    ("Q", "pacing_rate max_pacing_rate bytes_acked bytes_received"),
+    ("I", "segs_out segs_in notsent_bytes min_rtt data_segs_in data_segs_out"),
+    ("Q", "delivery_rate busy_time rwnd_limited sndbuf_limited"),
+    ("I", "delivered delivered_ce"),
+    ("Q", "bytes_sent bytes_retrans"),
+    ("I", "dsack_dups reord_seen rcv_ooopack snd_wnd rcv_wnd rehash"),
+]
+INFO_NAMES = [f"tcpi_{name}" for _, names in INFO for name in names.split()]
+INFO_FORMAT = "=" + "".join(kind * len(names.split()) for kind, names in INFO)
 STATES = dict(
     zip(
         "TCP_ESTABLISHED TCP_SYN_SENT TCP_SYN_RECV TCP_FIN_WAIT1 TCP_FIN_WAIT2 TCP_TIME_WAIT TCP_CLOSE TCP_CLOSE_WAIT "
@@ -51,16 +59,20 @@ class Differs(Exception):
 
 
 class Player:
-    def __init__(self, net):
-        self.net = net
+    def __init__(self, net, patience):
+        # What may come at any time is waited for so many seconds, and all of it for twice as many.
+        self.net, self.patience = net, patience
         self.sockets, self.waiting = {}, []
         self.under_test = None
         self.acknowledged = False
-        self.previous = 0.0
+        # When the event before was, and the segment or call before, from which timers run.
+        self.previous, self.acted = 0.0, 0.0
         # What the script takes the time for, however late it is.
         self.nominal = 0.0
 
     def play(self, event):
+        if self.net.elapsed() > 2 * self.patience:
+            raise Skipped(f"takes more than {2 * self.patience:.0f} s")
         if not event.any:
             self.nominal = (self.nominal if event.relative else 0.0) + event.earliest
         base = self.previous if event.relative else 0.0
@@ -68,10 +80,10 @@ class Player:
             base = self.net.elapsed()
         earliest, latest = base + event.earliest, base + event.latest
         if event.any:
-            earliest, latest = 0, base + 60
+            earliest, latest = 0, base + self.patience
         action = event.action
         if action.startswith(">"):
-            self.previous = self.expect(Segment(action[1:]), earliest, latest)
+            self.previous = self.acted = self.expect(Segment(action[1:]), earliest, latest)
             return
         if action.startswith("<") and " ack " in action and not self.acknowledged:
             self.acknowledged = True
@@ -87,8 +99,10 @@ class Player:
             self.net.inject(Segment(action[1:]))
         elif action.startswith("%{"):
             self.check(action[2:-2].strip())
+            return
         else:
             self.call(action, event, base)
+        self.acted = self.previous
 
     def unexpected(self):
         if self.net.queue:
@@ -97,7 +111,7 @@ class Player:
     def expect(self, text, earliest, latest):
         start, left, first = text.start, text.len, True
         while first or left > 0:
-            limit = latest + LATE + LATE_PART * max(latest - self.previous, 0)
+            limit = latest + LATE + LATE_PART * max(latest - self.acted, 0)
             while not self.net.queue and self.net.pump_one(limit):
                 pass
             if not self.net.queue:
@@ -105,7 +119,7 @@ class Player:
             seen = self.net.queue.pop(0)
             self.compare(text, start, left, seen)
             start, left, first = start + seen["len"], left - seen["len"], False
-        if seen["at"] < earliest - EARLY - EARLY_PART * max(earliest - self.previous, 0):
+        if seen["at"] < earliest - EARLY - EARLY_PART * max(earliest - self.acted, 0):
             raise Differs(f"it is early: {self.net.show(seen)}")
         return seen["at"]
 
@@ -340,10 +354,8 @@ class Player:
     def check(self, code):
         if "ciao_" in code or self.under_test is None:
             return
-        info = self.under_test.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
-        names = {f"tcpi_{name}": value for name, value in zip(INFO_BYTES, info)}
-        words = struct.unpack(f"{len(INFO_WORDS)}I", info[8 : 8 + 4 * len(INFO_WORDS)])
-        names.update({f"tcpi_{name}": value for name, value in zip(INFO_WORDS, words)})
+        info = self.under_test.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, struct.calcsize(INFO_FORMAT))
+        names = dict(zip(INFO_NAMES, struct.unpack(INFO_FORMAT, info)))
         names.update(STATES)
         names["TCP_INFINITE_SSTHRESH"] = 0x7FFFFFFF
         names.update(dict(TCP_CA_Open=0, TCP_CA_Disorder=1, TCP_CA_CWR=2, TCP_CA_Recovery=3, TCP_CA_Loss=4))
@@ -373,7 +385,7 @@ class Player:
 
 def tolerance(name, expected):
     """How far a number of `tcp_info` may be off: what is measured in real time is never exact."""
-    if name in ("tcpi_rto", "tcpi_ato", "tcpi_rtt", "tcpi_rttvar"):
+    if name in ("tcpi_rto", "tcpi_ato", "tcpi_rtt", "tcpi_rttvar", "tcpi_min_rtt", "tcpi_busy_time", "tcpi_rwnd_limited"):
         return 0.3 * expected + 5000  # microseconds
     if name.startswith("tcpi_last_"):
         return 1000 * (EARLY + EARLY_PART * expected)
@@ -401,7 +413,7 @@ def play(path, version, seconds):
         return "skipped", f"takes {duration(events):.0f} s"
     event = None
     try:
-        player = Player(Net(version, options, settings))
+        player = Player(Net(version, options, settings), seconds)
         player.listens = any(" listen(" in event.text for event in events)
         opening = (" listen(", " connect(", "MSG_FASTOPEN")
         active = next((event.text for event in events if any(name in event.text for name in opening)), "")

@@ -65,6 +65,8 @@ class Player:
         self.sockets, self.waiting = {}, []
         self.under_test = None
         self.acknowledged = False
+        # Whether acknowledgments are delayed from the start, which Linux does not do of itself.
+        self.delays = False
         # When the event before was, and the segment or call before, from which timers run.
         self.previous, self.acted = 0.0, 0.0
         # What the script takes the time for, however late it is.
@@ -96,6 +98,7 @@ class Player:
         if action.startswith("< icmp"):
             self.net.inject_icmp(action[6:].strip())
         elif action.startswith("<"):
+            self.delay_acknowledgments()
             self.net.inject(Segment(action[1:]))
         elif action.startswith("%{"):
             self.check(action[2:-2].strip())
@@ -103,6 +106,11 @@ class Player:
         else:
             self.call(action, event, base)
         self.acted = self.previous
+
+    def delay_acknowledgments(self):
+        """Linux forgets that with each one that it has delayed, and would delay the end of the handshake too."""
+        if self.delays and self.under_test is not None and self.info()["tcpi_state"] == STATES["TCP_ESTABLISHED"]:
+            self.under_test.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
 
     def unexpected(self):
         if self.net.queue:
@@ -319,6 +327,9 @@ class Player:
         if name == "setsockopt":
             if key == "SO_LINGER":
                 sock.setsockopt(level, number, struct.pack("ii", *(int(n) for n in re.findall(r"=(\d+)", value))))
+            elif key == "TCP_QUICKACK":
+                self.delays = False
+                sock.setsockopt(level, number, int(value, 0))
             elif key == "TCP_CONGESTION":
                 sock.setsockopt(level, number, value.strip('"').encode())
             else:
@@ -351,11 +362,14 @@ class Player:
 
     # Assertions
 
+    def info(self):
+        info = self.under_test.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, struct.calcsize(INFO_FORMAT))
+        return dict(zip(INFO_NAMES, struct.unpack(INFO_FORMAT, info)))
+
     def check(self, code):
         if "ciao_" in code or self.under_test is None:
             return
-        info = self.under_test.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, struct.calcsize(INFO_FORMAT))
-        names = dict(zip(INFO_NAMES, struct.unpack(INFO_FORMAT, info)))
+        names = self.info()
         names.update(STATES)
         names["TCP_INFINITE_SSTHRESH"] = 0x7FFFFFFF
         names.update(dict(TCP_CA_Open=0, TCP_CA_Disorder=1, TCP_CA_CWR=2, TCP_CA_Recovery=3, TCP_CA_Loss=4))
@@ -396,7 +410,7 @@ def flags(words):
     return sum(getattr(socket, name.strip()) for name in words[0].split("|") if name.startswith("MSG_")) if words else 0
 
 
-KNOWN_OPTIONS = {"ip_version", "mtu", "tolerance_usecs", "arrivals", "initial_window"}
+KNOWN_OPTIONS = {"ip_version", "mtu", "tolerance_usecs", "arrivals", "initial_window", "quick_acks"}
 
 
 def play(path, version, seconds):
@@ -404,7 +418,7 @@ def play(path, version, seconds):
     with open(path) as file:
         text = file.read()
     options, settings, events = read(text)
-    unknown = set(options) - KNOWN_OPTIONS
+    unknown = {name for name in options if name not in KNOWN_OPTIONS or name == "quick_acks" and options[name] != "0"}
     if unknown:
         return "skipped", "Linux has no --" + " --".join(sorted(unknown))
     if options.get("ip_version", f"ipv{version}") != f"ipv{version}":
@@ -414,6 +428,7 @@ def play(path, version, seconds):
     event = None
     try:
         player = Player(Net(version, options, settings), seconds)
+        player.delays = "quick_acks" in options
         player.listens = any(" listen(" in event.text for event in events)
         opening = (" listen(", " connect(", "MSG_FASTOPEN")
         active = next((event.text for event in events if any(name in event.text for name in opening)), "")

@@ -24,7 +24,7 @@ pub(crate) mod tail_loss_probe;
 pub(crate) mod timeout;
 pub(crate) mod undo;
 
-use crate::congestion::{Limit, RecoveryWindow};
+use crate::congestion::{Limit, RecoveryWindow, initial_window_bytes};
 use crate::connection::Connection;
 use crate::segment::{Segment, Transmission};
 use crate::timers::Timer;
@@ -303,9 +303,16 @@ impl Connection {
         let known_before = reported.saturating_sub(report.delivered_bytes);
         let recover_fs = (self.outstanding() + report.acked_bytes).saturating_sub(known_before);
         let proportional = self.congestion.recovery_window() == RecoveryWindow::Proportional;
+        let pipe = self.pipe();
+        let segments = self.config.initial_window_segments;
+        let initial_window = initial_window_bytes(self.effective_mss(), segments, 0);
         let episode = self.recovery.episode_from(self.snd.una);
         episode.retransmit_at_once = true;
-        episode.prr = proportional.then(|| Prr::new(recover_fs));
+        // It took a probe to learn of the loss, so there are no acknowledgments to go by.
+        let is_path_empty = pipe == 0 && episode.probe.is_some();
+        let prr = Prr::new(recover_fs);
+        let prr = if is_path_empty { prr.on_empty_path(initial_window) } else { prr };
+        episode.prr = proportional.then_some(prr);
         episode.undo = Some(Undo::new(self.snd.una));
         let sent_before = episode.sent_before_signs.unwrap_or(point);
         let flight_bytes = self.flight_up_to(sent_before);

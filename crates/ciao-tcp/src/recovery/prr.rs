@@ -1,6 +1,11 @@
 //! How much may be sent on each acknowledgment while a loss is repaired? [`Prr`], proportional rate reduction
 //! (RFC 9937).
 //!
+//! Where a tail loss probe finds a loss and nothing else is in flight, RFC 9937 would begin with one segment
+//! and double. It sends no more than the path is known to take away; but then nothing of ours is in its
+//! queues, and what any path takes from a new connection (RFC 6928) it takes now: as much may go out at once,
+//! not above ssthresh. RFC 6675 §5 and QUIC (RFC 9002 §7.3.2, §7.7) allow the same, Linux does not do it.
+//!
 //! Bytes come in and a window comes out. When an episode begins and ends is decided in `recovery`; an
 //! algorithm with a window of its own for that time does without this.
 
@@ -28,6 +33,8 @@ pub struct Prr {
     prr_delivered: u32,
     prr_out: u32,
     recover_fs: u32,
+    /// What may go out at once where nothing is in flight.
+    burst: u32,
     cwnd: u32,
 }
 
@@ -38,7 +45,22 @@ impl Prr {
     #[must_use]
     pub const fn new(recover_fs_bytes: u32) -> Self {
         let recover_fs = if recover_fs_bytes == 0 { 1 } else { recover_fs_bytes };
-        Self { prr_delivered: 0, prr_out: 0, recover_fs, cwnd: 0 }
+        Self { prr_delivered: 0, prr_out: 0, recover_fs, burst: 0, cwnd: 0 }
+    }
+
+    /// The same where nothing is in flight and no acknowledgment will come by itself: `initial_window_bytes`
+    /// may go out at once.
+    ///
+    /// ```
+    /// use ciao_tcp::recovery::prr::{Progress, Prr};
+    /// // A probe shows that nine of ten segments are lost; ssthresh is 7.
+    /// let mut prr = Prr::new(10_000).on_empty_path(10_000);
+    /// prr.on_ack(1_000, Progress::Unsafe, 0, 7_000, 1_000);
+    /// assert_eq!(prr.window_bytes(), 7_000);
+    /// ```
+    #[must_use]
+    pub const fn on_empty_path(self, initial_window_bytes: u32) -> Self {
+        Self { burst: initial_window_bytes, ..self }
     }
 
     /// An acknowledgment reports `delivered_bytes` as received, cumulatively or selectively;
@@ -63,7 +85,7 @@ impl Prr {
             let growth = if progress == Progress::Safe { smss_bytes } else { 0 };
             (owed.max(delivered_bytes) + growth).min(ssthresh_bytes - in_flight_bytes)
         };
-        self.allow(in_flight_bytes, count, smss_bytes);
+        self.allow(in_flight_bytes, count, ssthresh_bytes, smss_bytes);
     }
 
     /// A timer showed more to be lost. Nothing was delivered, so what was owed before is all there is, but
@@ -74,7 +96,7 @@ impl Prr {
         } else {
             self.prr_delivered.saturating_sub(self.prr_out).min(ssthresh_bytes - in_flight_bytes)
         };
-        self.allow(in_flight_bytes, count.max(smss_bytes), smss_bytes);
+        self.allow(in_flight_bytes, count.max(smss_bytes), ssthresh_bytes, smss_bytes);
     }
 
     /// CEIL(prr_delivered * ssthresh / RecoverFS) - prr_out
@@ -86,8 +108,13 @@ impl Prr {
     }
 
     // RFC 9937 §6.2 9937-4: the first acknowledgment of the episode lets one segment out whatever else holds
-    fn allow(&mut self, in_flight_bytes: u32, count: u32, smss_bytes: u32) {
-        let count = if self.prr_out == 0 && count == 0 { smss_bytes } else { count };
+    fn allow(&mut self, in_flight_bytes: u32, count: u32, ssthresh_bytes: u32, smss_bytes: u32) {
+        let count = if self.prr_out == 0 {
+            let least = if count == 0 { smss_bytes } else { count };
+            least.max(self.burst.min(ssthresh_bytes))
+        } else {
+            count
+        };
         self.cwnd = in_flight_bytes.saturating_add(count);
     }
 

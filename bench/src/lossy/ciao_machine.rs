@@ -4,10 +4,10 @@ use super::machine::{BUFFER_BYTES, CHUNK_BYTES, Flow, Machine, PREFIX_LEN, RECEI
 use super::path::MTU;
 use bytes::Bytes;
 use ciao_stack::{
-    Checksums, Cidr, ConnectRequest, Host, HostConfig, HostTraceEvent, InterfaceConfig, InterfaceId,
-    ListenRequest, ListenerId, Offload, SocketId, TraceRecord, Tracing,
+    Checksums, Cidr, ConnectRequest, Host, HostConfig, HostEvent, HostTraceEvent, InterfaceConfig,
+    InterfaceId, ListenRequest, ListenerId, Offload, SocketId, TraceRecord, Tracing,
 };
-use ciao_tcp::{TcpState, TraceEvent};
+use ciao_tcp::{Event, TcpState, TraceEvent};
 use ciao_wire::{Instant, Packet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::BorrowedFd;
@@ -16,7 +16,6 @@ use std::os::fd::BorrowedFd;
 pub(super) struct CiaoMachine {
     address: Ipv4Addr,
     host: Host,
-    listener: Option<ListenerId>,
     source: Bytes,
     sending: Vec<Sending>,
     receiving: Vec<SocketId>,
@@ -53,7 +52,6 @@ impl CiaoMachine {
         Self {
             address,
             host,
-            listener: None,
             source: Bytes::from(vec![0x5a; CHUNK_BYTES]),
             sending: Vec::new(),
             receiving: Vec::new(),
@@ -65,7 +63,7 @@ impl CiaoMachine {
     pub(super) fn receiver(address: Ipv4Addr) -> Self {
         let mut machine = Self::new(address, None, Checksums::ByLink, Tracing::Off);
         let listener = machine.host.tcp_listen(ListenRequest::at(RECEIVER));
-        machine.listener = Some(listener.expect("the address is the host's and the port is free"));
+        listener.expect("the address is the host's and the port is free");
         machine
     }
 
@@ -81,37 +79,41 @@ impl CiaoMachine {
         }
     }
 
-    fn write(&mut self, now: Instant) {
-        for sending in &mut self.sending {
-            while sending.left_bytes > 0 {
-                let len = CHUNK_BYTES.min(usize::try_from(sending.left_bytes).unwrap_or(CHUNK_BYTES));
-                let mut bytes = self.source.slice(..len);
-                match self.host.tcp_send_bytes(now, sending.socket, &mut bytes) {
-                    Ok(count) if count > 0 => sending.left_bytes -= count as u64,
-                    _ => break,
-                }
+    /// What there is room for on the connection that an event names, and the FIN behind the last of it.
+    fn write(&mut self, now: Instant, socket: SocketId) {
+        let Some(sending) = self.sending.iter_mut().find(|sending| sending.socket == socket) else { return };
+        while sending.left_bytes > 0 {
+            let len = CHUNK_BYTES.min(usize::try_from(sending.left_bytes).unwrap_or(CHUNK_BYTES));
+            let mut bytes = self.source.slice(..len);
+            match self.host.tcp_send_bytes(now, socket, &mut bytes) {
+                Ok(count) if count > 0 => sending.left_bytes -= count as u64,
+                _ => break,
             }
-            // Before that a FIN would be the end of the attempt (RFC 9293 §3.10.4).
-            let is_open = self.host.tcp_state(sending.socket) == TcpState::Established;
-            if sending.left_bytes == 0 && is_open && !sending.is_closed {
-                self.host.tcp_shutdown(now, sending.socket);
-                sending.is_closed = true;
-            }
+        }
+        // Before that a FIN would be the end of the attempt (RFC 9293 §3.10.4).
+        let is_open = self.host.tcp_state(socket) == TcpState::Established;
+        if sending.left_bytes == 0 && is_open && !sending.is_closed {
+            self.host.tcp_shutdown(now, socket);
+            sending.is_closed = true;
         }
     }
 
-    fn read(&mut self, now: Instant) {
-        while let Some(socket) = self.listener.and_then(|listener| self.host.tcp_accept(listener)) {
+    fn accept(&mut self, now: Instant, listener: ListenerId) {
+        while let Some(socket) = self.host.tcp_accept(listener) {
             let from = self.host.tcp_remote(socket);
             self.receiving.push(socket);
             self.received.push(Received { from, bytes: 0 });
+            self.read(now, socket);
         }
-        for (socket, received) in self.receiving.iter().zip(&mut self.received) {
-            while let Ok(bytes) = self.host.tcp_receive_bytes(now, *socket, CHUNK_BYTES)
-                && !bytes.is_empty()
-            {
-                received.bytes += bytes.len() as u64;
-            }
+    }
+
+    /// All that has come on the connection that an event names.
+    fn read(&mut self, now: Instant, socket: SocketId) {
+        let Some(index) = self.receiving.iter().position(|receiving| *receiving == socket) else { return };
+        while let Ok(bytes) = self.host.tcp_receive_bytes(now, socket, CHUNK_BYTES)
+            && !bytes.is_empty()
+        {
+            self.received[index].bytes += bytes.len() as u64;
         }
     }
 }
@@ -126,6 +128,7 @@ impl Machine for CiaoMachine {
         let request = ConnectRequest { local, ..ConnectRequest::to(RECEIVER) };
         let socket = self.host.tcp_connect(now, request).expect("there is a route");
         self.sending.push(Sending { socket, left_bytes: flow.bytes, is_closed: false });
+        self.write(now, socket);
     }
 
     fn handle_packet(&mut self, now: Instant, packet: Packet) {
@@ -136,10 +139,15 @@ impl Machine for CiaoMachine {
         if self.host.poll_timeout().is_some_and(|at| at <= now) {
             self.host.handle_timeout(now);
         }
-        while self.host.poll_event().is_some() {}
+        while let Some(event) = self.host.poll_event() {
+            match event {
+                HostEvent::Acceptable(listener) => self.accept(now, listener),
+                HostEvent::Tcp(socket, Event::Readable) => self.read(now, socket),
+                HostEvent::Tcp(socket, Event::Connected | Event::Writable) => self.write(now, socket),
+                _ => {}
+            }
+        }
         self.write_trace();
-        self.write(now);
-        self.read(now);
     }
 
     fn poll_transmit(&mut self, now: Instant) -> Option<Packet> {

@@ -22,9 +22,9 @@ const STAGGER: Duration = Duration::from_millis(200);
 /// What is not counted: the time in which flows find their shares.
 const SETTLING: Duration = Duration::from_secs(30);
 /// What is counted. At 100 Mbit/s and 50 ms NewReno and CUBIC take five to ten seconds from loss to loss, and
-/// BBR probes once in two to five: twenty such times and more, since whom a full queue hits is chance, and
+/// BBR probes once in two to five: thirty such times and more, since whom a full queue hits is chance, and
 /// over half a minute one flow may have twice its share.
-const COUNTED: Duration = Duration::from_secs(180);
+const COUNTED: Duration = Duration::from_secs(300);
 /// Jitter of the path. Flows of one round-trip time would else meet a full queue in the same order for
 /// ever, an effect of exact clocks that no real path has (Floyd and Jacobson, "On traffic phase effects").
 const JITTER: Duration = Duration::from_millis(1);

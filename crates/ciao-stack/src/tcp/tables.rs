@@ -71,7 +71,7 @@ pub(crate) struct Tables {
     pub(crate) half_open: HalfOpens,
     pub(crate) time_waits: TimeWaits,
     demux: Demux,
-    /// The connection that the last segment was for, while it is there.
+    /// The connection that the last segment was for, or that was listed since: the next one is likely for it.
     last_receiver: Option<u32>,
 }
 
@@ -170,9 +170,12 @@ impl Tables {
 
     /// Lets segments find `holder`, whose endpoints nobody else has.
     pub(crate) fn list(&mut self, holder: Holder) {
-        let Self { sockets, half_open, time_waits, demux, last_receiver: _ } = self;
+        let Self { sockets, half_open, time_waits, demux, last_receiver } = self;
         let of = |holder| endpoints(sockets, half_open, time_waits, holder);
         demux.insert(of(holder), holder, of);
+        if let Holder::Connection(index) = holder {
+            *last_receiver = Some(index);
+        }
     }
 
     /// Lets segments no longer find `holder`.
@@ -183,8 +186,11 @@ impl Tables {
 
     /// Lets segments for `holder` find `successor`, which has the same endpoints.
     pub(crate) fn succeed(&mut self, holder: Holder, successor: Holder) {
-        let Self { sockets, half_open, time_waits, demux, last_receiver: _ } = self;
+        let Self { sockets, half_open, time_waits, demux, last_receiver } = self;
         demux.replace(endpoints(sockets, half_open, time_waits, successor), holder, successor);
+        if let Holder::Connection(index) = successor {
+            *last_receiver = Some(index);
+        }
     }
 }
 

@@ -125,7 +125,7 @@ impl Context {
     }
 
     /// Hands out the queued packet that has waited longest.
-    pub(crate) fn dequeue(&mut self, now: Instant) -> Option<(InterfaceId, Packet)> {
+    pub(crate) fn dequeue(&mut self, now: Instant, place: &mut Packet) -> Option<InterfaceId> {
         if self.queue.is_empty() {
             return None;
         }
@@ -134,7 +134,10 @@ impl Context {
         let Outgoing { interface, packet, connection } = queue.front_mut()?;
         packet.id = id;
         trace.record(now, *connection, Some(id), || packet_sent(*interface, packet));
-        queue.pop_front().map(|Outgoing { interface, packet, .. }| (interface, packet))
+        core::mem::swap(place, packet);
+        let interface = *interface;
+        queue.pop_front();
+        Some(interface)
     }
 
     /// Counts a packet that is handed to the link, and gives it its number.

@@ -121,20 +121,20 @@ impl Host {
         {
             return Some(interface);
         }
-        let (interface, other) = self.poll_any(now)?;
-        *packet = other;
-        Some(interface)
+        self.poll_any(now, packet)
     }
 
-    fn poll_any(&mut self, now: Instant) -> Option<(InterfaceId, Packet)> {
+    fn poll_any(&mut self, now: Instant, packet: &mut Packet) -> Option<InterfaceId> {
         let Self { context, tcp, turn, .. } = self;
         if !context.has_queued() {
-            return tcp.poll_transmit(context, now);
+            return tcp.poll_transmit(context, now, packet);
         }
         *turn = turn.other();
         match turn {
-            Turn::Queue => context.dequeue(now),
-            Turn::Connections => tcp.poll_transmit(context, now).or_else(|| context.dequeue(now)),
+            Turn::Queue => context.dequeue(now, packet),
+            Turn::Connections => {
+                tcp.poll_transmit(context, now, packet).or_else(|| context.dequeue(now, packet))
+            }
         }
     }
 

@@ -65,10 +65,23 @@ pub(crate) fn packet(
     payload: Payload,
     segment_size: u16,
 ) -> Packet {
-    let mut packet = Packet { payload, segment_size, ..Packet::default() };
-    let emit = |bytes: &mut [u8]| header.emit(bytes);
-    write_headers(&mut packet, envelope, checksums, header.header_len(), emit);
+    let mut packet = Packet { payload, ..Packet::default() };
+    write_whole_headers(&mut packet, envelope, checksums, header, segment_size);
     packet
+}
+
+/// Writes headers in front of the payload of `packet`, which is that of one segment, or of a super-segment.
+#[inline]
+pub(crate) fn write_whole_headers(
+    packet: &mut Packet,
+    envelope: &Envelope,
+    checksums: Checksums,
+    header: &TcpHeader,
+    segment_size: u16,
+) {
+    packet.segment_size = segment_size;
+    let emit = |bytes: &mut [u8]| header.emit(bytes);
+    write_headers(packet, envelope, checksums, header.header_len(), emit);
 }
 
 /// Writes plain headers in front of the payload of `packet`, which is that of one segment.

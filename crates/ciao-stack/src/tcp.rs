@@ -29,7 +29,7 @@ use crate::interface::Segmentation;
 use crate::memory::Memory;
 use crate::ports::Walks;
 use crate::request::IpOptions;
-use crate::segmentation::{Cutting, Envelope, Rest, packet, write_plain_headers};
+use crate::segmentation::{Cutting, Envelope, Rest, write_plain_headers, write_whole_headers};
 use crate::trace::{HostTraceEvent, Opening};
 use crate::wheel::Wheel;
 use alloc::boxed::Box;
@@ -247,14 +247,15 @@ impl Tcp {
         Some(interface)
     }
 
-    /// The next packet of TCP's own.
+    /// Puts the next packet of TCP's own into the place of `packet`.
     pub(crate) fn poll_transmit(
         &mut self,
         context: &mut Context,
         now: Instant,
-    ) -> Option<(InterfaceId, Packet)> {
+        packet: &mut Packet,
+    ) -> Option<InterfaceId> {
         if self.cutting.is_some() {
-            return self.next_cut(context, now);
+            return self.next_cut(context, now, packet);
         }
         while let Some(&index) = self.ready.front() {
             let socket = self.tables.sockets.get_mut(index as usize);
@@ -273,7 +274,7 @@ impl Tcp {
             // What was sent may have made room for the application.
             self.after_input(context, now, index);
             self.continue_turn(context, now, index);
-            return Some(way.wrap(context, now, &mut segment, &mut self.cutting));
+            return Some(way.wrap(context, now, &mut segment, &mut self.cutting, packet));
         }
         None
     }
@@ -299,16 +300,17 @@ impl Tcp {
     }
 
     /// The next packet of the super-segment that is being cut.
-    fn next_cut(&mut self, context: &mut Context, now: Instant) -> Option<(InterfaceId, Packet)> {
+    fn next_cut(&mut self, context: &mut Context, now: Instant, packet: &mut Packet) -> Option<InterfaceId> {
         let Cut { cutting, interface, connection } = self.cutting.as_deref_mut()?;
         let (interface, connection) = (*interface, *connection);
-        let (mut packet, rest) = cutting.next();
+        let (next, rest) = cutting.next();
+        *packet = next;
         packet.id = context.number_sent();
-        context.record_sent(now, interface, &packet, Some(connection));
+        context.record_sent(now, interface, packet, Some(connection));
         if rest == Rest::Nothing {
             self.cutting = None;
         }
-        Some((interface, packet))
+        Some(interface)
     }
 
     /// A connection has nothing more to send: sets its timer, and lets go of what nobody needs any more.
@@ -454,20 +456,23 @@ impl Way {
         now: Instant,
         segment: &mut SegmentOut,
         cut: &mut Option<Box<Cut>>,
-    ) -> (InterfaceId, Packet) {
+        packet: &mut Packet,
+    ) -> InterfaceId {
         let offload = context.interfaces.config(self.interface).offload;
         let envelope = context.envelope(self.endpoints.local, self.endpoints.remote_address(), self.ip);
         let is_many = segment.segment_size > 0 && segment.payload.len() > usize::from(segment.segment_size);
         if is_many && offload.segmentation == Segmentation::ByHost {
-            return self.begin_to_cut(context, now, Cutting::new(envelope, offload.checksums, segment), cut);
+            let cutting = Cutting::new(envelope, offload.checksums, segment);
+            self.begin_to_cut(context, now, cutting, cut, packet);
+            return self.interface;
         }
         let envelope = Envelope { ecn: segment.ecn, ..envelope };
         let segment_size = if is_many { segment.segment_size } else { 0 };
-        let payload = core::mem::take(&mut segment.payload);
-        let mut packet = packet(&envelope, offload.checksums, &segment.header, payload, segment_size);
+        core::mem::swap(&mut packet.payload, &mut segment.payload);
+        write_whole_headers(packet, &envelope, offload.checksums, &segment.header, segment_size);
         packet.id = context.number_sent();
-        context.record_sent(now, self.interface, &packet, Some(self.connection));
-        (self.interface, packet)
+        context.record_sent(now, self.interface, packet, Some(self.connection));
+        self.interface
     }
 
     /// The first packet of a super-segment; the others follow one by one.
@@ -477,13 +482,13 @@ impl Way {
         now: Instant,
         mut cutting: Cutting,
         cut: &mut Option<Box<Cut>>,
-    ) -> (InterfaceId, Packet) {
+        packet: &mut Packet,
+    ) {
         let (interface, connection) = (self.interface, self.connection);
-        let (mut first, _) = cutting.next();
-        first.id = context.number_sent();
-        context.record_sent(now, interface, &first, Some(connection));
+        (*packet, _) = cutting.next();
+        packet.id = context.number_sent();
+        context.record_sent(now, interface, packet, Some(connection));
         *cut = Some(Box::new(Cut { cutting, interface, connection }));
-        (interface, first)
     }
 }
 

@@ -29,7 +29,8 @@ impl Connection {
         let segments_left = match self.recovery.phase {
             Phase::Open => self.outstanding().div_ceil(mss),
             Phase::Fast { point } => point.since(una).div_ceil(mss),
-            Phase::Timeout { .. } => 0,
+            // What F-RTO has sent for the first time; all else is taken for lost.
+            Phase::Timeout { point } => nxt.since(point).div_ceil(mss),
         };
         let phase = self.recovery.phase;
         let episode = self.recovery.episode_from(una);

@@ -22,6 +22,7 @@ impl Connection {
         let is_first = self.owed.timeouts == 1;
         let timeout = if is_first { Timeout::First } else { Timeout::Repeated };
         let was_fast = matches!(self.recovery.phase, Phase::Fast { .. });
+        let goes_on = matches!(self.recovery.phase, Phase::Timeout { .. }) && is_first;
         let flight_bytes = self.flight_up_to(point);
         self.congestion.on_timeout(flight_bytes, timeout);
         self.note_window_reduced();
@@ -31,8 +32,10 @@ impl Connection {
         episode.duplicate_acks = 0;
         episode.retransmit_at_once = true;
         (episode.prr, episode.probe) = (None, None);
-        // RFC 5682 §2.1: not when the window had been reduced for what acknowledgments showed
-        episode.frto = (!was_fast).then_some(Frto::FirstSentAgain);
+        // RFC 5682 §2.1 5682-1: not when the window had been reduced for what acknowledgments showed, nor when
+        // what is sent again after a timeout gets lost too. With no progress between two timeouts both may
+        // have been wrong.
+        episode.frto = (!was_fast && !goes_on).then_some(Frto::FirstSentAgain);
         if is_first && !was_fast {
             episode.undo = None;
         }

@@ -140,7 +140,7 @@ impl Connection {
     #[cold]
     pub(crate) fn report(&mut self, now: Instant, segment: &Segment) -> AckReport {
         let mut report = AckReport {
-            echo: segment.header.options.timestamps.filter(|_| self.timestamps.agreed).map(|it| it.echo),
+            echo: self.echo_of(segment),
             timestamp_offset: self.timestamps.offset,
             min_rtt: self.rtt.min_rtt().unwrap_or_default(),
             timeout_point: match self.recovery.phase {

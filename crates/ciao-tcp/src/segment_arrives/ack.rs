@@ -44,7 +44,7 @@ impl Connection {
                 self.owed.reset = Reset::in_answer_to(segment);
                 return self.dropped(DropReason::UnacceptableAck);
             }
-            self.acknowledge_up_to(now, self.snd.iss + 1, None);
+            self.acknowledge_syn(now, self.snd.iss + 1, segment);
             self.take_window_of(segment);
             self.enter(Cause::SynAcknowledged);
             self.established(now);
@@ -90,7 +90,7 @@ impl Connection {
         if let Some(report) = &report {
             rtt = rtt.or_else(|| self.sample_selective_round_trip(now, report));
             if rtt.is_none() {
-                self.sample_echoed_round_trip(now, report);
+                self.sample_echoed_round_trip(now, report.echo.filter(|_| report.advanced));
             }
             self.recover(now, segment, report);
         }
@@ -155,12 +155,24 @@ impl Connection {
         Some(rtt)
     }
 
+    /// Our SYN or SYN-ACK is acknowledged, perhaps with data that it had.
+    pub(crate) fn acknowledge_syn(&mut self, now: Instant, ack: SeqNum, segment: &Segment) {
+        if self.acknowledge_up_to(now, ack, None).is_none() {
+            self.sample_echoed_round_trip(now, self.echo_of(segment));
+        }
+    }
+
+    /// TSecr of a segment with an acknowledgment, where timestamps were agreed on.
+    pub(crate) fn echo_of(&self, segment: &Segment) -> Option<u32> {
+        segment.header.options.timestamps.filter(|_| self.timestamps.agreed).map(|it| it.echo)
+    }
+
     /// Of what was sent twice, the timestamp echoed tells which one arrived. In whole milliseconds it says
     /// nothing of the shortest round trip.
     // RFC 7323 §4.1 7323-4b
-    fn sample_echoed_round_trip(&mut self, now: Instant, report: &AckReport) {
+    fn sample_echoed_round_trip(&mut self, now: Instant, echo: Option<u32>) {
         let ticks = clock(now, self.timestamps.offset);
-        if let Some(echo) = report.echo.filter(|echo| report.advanced && !is_older(ticks, *echo)) {
+        if let Some(echo) = echo.filter(|echo| !is_older(ticks, *echo)) {
             let rtt = Duration::from_millis(ticks.wrapping_sub(echo).into());
             self.sample_round_trip(now, rtt.max(self.rtt.min_rtt().unwrap_or(TICK)));
         }

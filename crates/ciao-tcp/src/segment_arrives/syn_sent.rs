@@ -51,7 +51,7 @@ impl Connection {
             self.owed.syn = true;
             return Ok(());
         }
-        self.acknowledge_up_to(now, ack, None);
+        self.acknowledge_syn(now, ack, segment);
         if self.seldom.is_some() {
             self.fast_open_answered(segment);
             segment

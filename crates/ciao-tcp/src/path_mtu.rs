@@ -47,6 +47,14 @@ pub(crate) struct PathMtu {
     search_at: Instant,
     probe: Probe,
     claim: Option<Claim>,
+    trial: Trial,
+}
+
+/// Whether the present size is a smaller one after timeouts of which nothing is acknowledged yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trial {
+    Over,
+    Running,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +142,7 @@ impl Connection {
             search_at: Instant::ZERO,
             probe: Probe::No,
             claim: None,
+            trial: Trial::Over,
         })
     }
 
@@ -232,6 +241,7 @@ impl Connection {
                 && claim.quoted.at_or_after(una)
                 && claim.mss < self.snd.mss
             {
+                path.trial = Trial::Running;
                 return self.believe_router(now, claim.mss);
             }
         }
@@ -248,6 +258,7 @@ impl Connection {
             let path = self.path_mut();
             path.high = path.high.max(before);
             (path.next, path.search_at, path.probe) = (NextTry::Top, now, Probe::No);
+            path.trial = Trial::Running;
             self.change_segment_size(smaller, SizeCause::BlackHole);
         }
     }
@@ -259,6 +270,12 @@ impl Connection {
     pub(crate) fn search_segment_size(&mut self, now: Instant) {
         let (una, low) = (self.snd.una, self.snd.mss);
         let Some(path) = self.seldom.as_mut().and_then(|seldom| seldom.path.as_mut()) else { return };
+        if path.trial == Trial::Running {
+            // It was the size that the timeouts came from. All that is sent again gives no sample, so that
+            // without timestamps the doubled timeout would stay for as long as that takes.
+            path.trial = Trial::Over;
+            self.rtt.forget_back_off();
+        }
         match path.probe {
             Probe::Wanted { .. } => return,
             Probe::Sent { end, .. } if una.before(end) => return,
@@ -333,6 +350,7 @@ mod tests {
                 next: NextTry::Top,
                 search_at: Instant::ZERO,
                 probe: Probe::No,
+                trial: Trial::Over,
                 claim: None,
             };
             let (mut low, mut tries) = (BASE_MSS, 0);

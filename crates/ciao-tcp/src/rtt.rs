@@ -78,8 +78,8 @@ impl RttEstimator {
         }
     }
 
-    /// Takes a round trip measured at `now` in. That alone ends the back-off: an acknowledgment of what was
-    /// sent twice does not say how long the path takes (Karn's rule; Linux too).
+    /// Takes a round trip measured at `now` in. That ends the back-off, and an acknowledgment of what was sent
+    /// twice does not: it does not say how long the path takes (Karn's rule; Linux too).
     // RFC 6298 §2.2-2.3, §5.7 6298-2b, 6298-5e
     // RFC 9293 §3.8.1 MUST-18
     #[expect(clippy::cast_possible_truncation, reason = "means of 32-bit numbers, and a clock that wraps")]
@@ -173,6 +173,11 @@ impl RttEstimator {
     // RFC 9293 §3.8.2 MUST-19
     pub fn back_off(&mut self) {
         self.back_off = self.back_off.saturating_add(1);
+    }
+
+    /// The retransmission timer ran out for another reason than the time that the path takes.
+    pub(crate) fn forget_back_off(&mut self) {
+        self.back_off = 0;
     }
 
     /// The handshake is complete and took more than one SYN: what follows has at least 3 s, until a sample

@@ -197,6 +197,9 @@ impl Connection {
     #[inline]
     fn progress(&mut self, now: Instant) {
         self.owed.timeouts = 0;
+        if self.seldom.is_some() {
+            self.search_segment_size(now);
+        }
         if self.sent.outstanding() == 0 {
             self.timers.clear(Timer::Retransmit);
             self.timers.clear(Timer::UserTimeout);
@@ -209,9 +212,6 @@ impl Connection {
         }
         if self.owner == Owner::Gone {
             self.set_timer(Timer::Orphan, now + self.config.orphan_timeout);
-        }
-        if self.seldom.is_some() {
-            self.search_segment_size(now);
         }
     }
 

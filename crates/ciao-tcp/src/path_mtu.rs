@@ -220,7 +220,7 @@ impl Connection {
     fn change_segment_size(&mut self, mss: u16, cause: SizeCause) {
         self.snd.mss = mss;
         self.full_size_acked = false;
-        let smss = self.effective_mss();
+        let smss = self.smss();
         self.congestion.on_segment_size(smss);
         self.trace.record(|| TraceEvent::SegmentSize { mss, cause });
         self.record_congestion();

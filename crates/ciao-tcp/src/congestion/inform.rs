@@ -101,7 +101,7 @@ impl Connection {
     /// The path begins with a window of its own, once the size of its segments is known.
     // RFC 5681 §3.1 5681-3b, 5681-3c; RFC 6298 §5 6298-5c
     pub(crate) fn start_congestion_control(&mut self) {
-        let smss = self.effective_mss();
+        let smss = self.smss();
         let segments = self.config.initial_window_segments;
         let initial = initial_window_bytes(smss, segments, self.recovery.syn_retransmissions);
         self.congestion = Controller::new(self.options.congestion_control, smss, initial, self.snd.iss.0);
@@ -120,7 +120,7 @@ impl Connection {
             return;
         }
         let window_bytes = self.congestion.window_bytes();
-        self.congestion = Controller::new(choice, self.effective_mss(), window_bytes, self.snd.iss.0);
+        self.congestion = Controller::new(choice, self.smss(), window_bytes, self.snd.iss.0);
         self.record_congestion();
     }
 }

@@ -59,9 +59,16 @@ impl Connection {
         self.trace.record(|| TraceEvent::Transmitted { seq, len, transmission });
     }
 
-    /// The most payload of a segment with no other options than every one has.
+    /// SMSS: the most payload of a segment with no other options than every one has. A congestion window of
+    /// one segment must hold one when those are gone that come and go.
+    // RFC 5681 §2: options are not counted
+    pub(crate) fn smss(&self) -> u16 {
+        self.snd.mss - if self.timestamps.agreed { TIMESTAMPS_LEN } else { 0 }
+    }
+
+    /// SMSS, to be calculated with.
     pub(crate) fn full_segment_bytes(&self) -> u32 {
-        u32::from(self.snd.mss - if self.timestamps.agreed { TIMESTAMPS_LEN } else { 0 })
+        self.smss().into()
     }
 
     /// The most payload of one segment sent now.

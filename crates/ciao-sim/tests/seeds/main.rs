@@ -57,6 +57,13 @@ fn assert_frequent(outcomes: &[Outcome], percent: usize, did: impl Fn(&Outcome) 
     assert!(outcomes.len() == 1 || count * 100 >= percent * outcomes.len(), "{count} of {}", outcomes.len());
 }
 
+/// A thousandth of the runs may fail, as those that meet six losses in a row do.
+fn assert_hardly_any_failed(outcomes: &[Outcome]) {
+    let seeds: Vec<u64> =
+        (0..).zip(outcomes).filter(|(_, outcome)| outcome.has_failed).map(|(seed, _)| seed).collect();
+    assert!(seeds.len() * 1_000 <= outcomes.len(), "of {} these failed: {seeds:#x?}", outcomes.len());
+}
+
 /// How many runs did something that a profile is there to provoke.
 fn count(outcomes: &[Outcome], did: impl Fn(&Outcome) -> bool) -> usize {
     outcomes.iter().filter(|outcome| did(outcome)).count()
@@ -73,8 +80,7 @@ fn a_clean_link_delivers_everything_without_a_retransmission() {
 fn loss_is_repaired() {
     let outcomes = run_all(Profile::Loss);
     assert_frequent(&outcomes, 70, |outcome| outcome.packets_lost > 0);
-    // A handshake may meet six losses in a row.
-    assert!(count(&outcomes, |outcome| outcome.has_failed) * 1_000 <= outcomes.len());
+    assert_hardly_any_failed(&outcomes);
 }
 
 #[test]
@@ -111,7 +117,7 @@ fn a_narrow_link_in_the_middle_is_found_with_and_without_a_word() {
 fn all_faults_together_are_survived() {
     let outcomes = run_all(Profile::Chaos);
     assert_frequent(&outcomes, 30, |outcome| outcome.packets_lost > 0 && outcome.packets_late > 0);
-    assert!(count(&outcomes, |outcome| outcome.has_failed) * 1_000 <= outcomes.len());
+    assert_hardly_any_failed(&outcomes);
 }
 
 #[test]

@@ -78,8 +78,8 @@ impl RttEstimator {
         }
     }
 
-    /// Takes a round trip measured at `now` in. That ends the back-off, and an acknowledgment of what was sent
-    /// twice does not: it does not say how long the path takes (Karn's rule; Linux too).
+    /// Takes a round trip measured at `now` in. That ends the back-off, and an acknowledgment of what was
+    /// sent twice does not: it does not say how long the path takes (Karn's rule; Linux too).
     // RFC 6298 §2.2-2.3, §5.7 6298-2b, 6298-5e
     // RFC 9293 §3.8.1 MUST-18
     #[expect(clippy::cast_possible_truncation, reason = "means of 32-bit numbers, and a clock that wraps")]

@@ -32,9 +32,9 @@ impl Connection {
         episode.duplicate_acks = 0;
         episode.retransmit_at_once = true;
         (episode.prr, episode.probe) = (None, None);
-        // RFC 5682 §2.1 5682-1: not when the window had been reduced for what acknowledgments showed, nor when
-        // what is sent again after a timeout gets lost too. With no progress between two timeouts both may
-        // have been wrong.
+        // RFC 5682 §2.1 5682-1: not when the window had been reduced for what acknowledgments showed, nor
+        // when what is sent again after a timeout gets lost too. With no progress between two timeouts both
+        // may have been wrong.
         episode.frto = (!was_fast && !goes_on).then_some(Frto::FirstSentAgain);
         if is_first && !was_fast {
             episode.undo = None;

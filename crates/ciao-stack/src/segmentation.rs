@@ -9,8 +9,8 @@ use ciao_tcp::SegmentOut;
 use ciao_wire::checksum::pseudo_header;
 use ciao_wire::tcp_plain::PLAIN_HEADER_BYTES;
 use ciao_wire::{
-    Checksum, Ecn, Head, Ipv4Header, Ipv6Header, Packet, PacketId, Payload, PlainHeader, Protocol, Sum,
-    TcpFlags, TcpHeader, ipv4, ipv6, tcp,
+    Checksum, Ecn, Head, Ipv4Header, Ipv6Header, Packet, Payload, PlainHeader, Protocol, Sum, TcpFlags,
+    TcpHeader, ipv4, ipv6, tcp,
 };
 use core::net::IpAddr;
 
@@ -65,23 +65,20 @@ pub(crate) fn packet(
     payload: Payload,
     segment_size: u16,
 ) -> Packet {
-    let mut packet = Packet { payload, ..Packet::default() };
-    write_whole_headers(&mut packet, envelope, checksums, header, segment_size);
+    let mut packet = Packet { payload, segment_size, ..Packet::default() };
+    write_tcp_headers(&mut packet, envelope, checksums, header);
     packet
 }
 
-/// Writes headers in front of the payload of `packet`, which is that of one segment, or of a super-segment.
+/// Writes headers in front of the payload of `packet`.
 #[inline]
-pub(crate) fn write_whole_headers(
+pub(crate) fn write_tcp_headers(
     packet: &mut Packet,
     envelope: &Envelope,
     checksums: Checksums,
     header: &TcpHeader,
-    segment_size: u16,
 ) {
-    packet.segment_size = segment_size;
-    let emit = |bytes: &mut [u8]| header.emit(bytes);
-    write_headers(packet, envelope, checksums, header.header_len(), emit);
+    write_headers(packet, envelope, checksums, header.header_len(), |bytes| header.emit(bytes));
 }
 
 /// Writes plain headers in front of the payload of `packet`, which is that of one segment.
@@ -177,53 +174,55 @@ impl Cutting {
         Self { envelope, checksums, header, last_flags, payload, segment_size, middle: None }
     }
 
-    /// The next packet, and whether it is the last.
-    pub(crate) fn next(&mut self) -> (Packet, Rest) {
+    /// Makes the next packet of `packet`; answers whether more follow.
+    pub(crate) fn next(&mut self, packet: &mut Packet) -> Rest {
+        packet.segment_size = 0;
         if self.payload.len() <= self.segment_size {
             self.header.flags = self.header.flags | self.last_flags;
-            let payload = core::mem::take(&mut self.payload);
-            return (packet(&self.envelope, self.checksums, &self.header, payload, 0), Rest::Nothing);
+            packet.payload = core::mem::take(&mut self.payload);
+            write_tcp_headers(packet, &self.envelope, self.checksums, &self.header);
+            return Rest::Nothing;
         }
-        let piece = self.payload.split_to(self.segment_size);
-        let packet = match &self.middle {
-            Some(middle) => self.stamp(middle, piece),
-            None => self.first(piece),
-        };
+        packet.payload = self.payload.split_to(self.segment_size);
+        match &self.middle {
+            Some(middle) => self.stamp(middle, packet),
+            None => self.first(packet),
+        }
         self.header.seq += u32::try_from(self.segment_size).expect("it was a u16");
-        (packet, Rest::More)
+        Rest::More
     }
 
     /// The first packet has its headers written in full; the following ones copy them, except for CWR, which
     /// says something once (RFC 3168 §6.1.2).
-    fn first(&mut self, piece: Payload) -> Packet {
-        let first = packet(&self.envelope, self.checksums, &self.header, piece, 0);
+    fn first(&mut self, packet: &mut Packet) {
+        write_tcp_headers(packet, &self.envelope, self.checksums, &self.header);
         let has_cwr = self.header.flags.contains(TcpFlags::CWR);
         self.header.flags = TcpFlags(self.header.flags.0 & !TcpFlags::CWR.0);
         if !has_cwr {
-            let mut head = first.head.clone();
+            let mut head = packet.head.clone();
             let tcp_bytes = &mut head.as_mut_slice()[self.envelope.header_len()..];
             tcp_bytes[4..8].fill(0);
             write_checksum(tcp_bytes, 0);
             let sum = pseudo_sum(&self.envelope, tcp_bytes.len() + self.segment_size).add_bytes(tcp_bytes);
             self.middle = Some(Middle { head, sum });
         }
-        first
     }
 
-    fn stamp(&self, middle: &Middle, payload: Payload) -> Packet {
-        let mut head = middle.head.clone();
+    fn stamp(&self, middle: &Middle, packet: &mut Packet) {
+        let Packet { head, payload, .. } = packet;
+        head.clone_from(&middle.head);
         let ip_len = self.envelope.header_len();
         let tcp_bytes = &mut head.as_mut_slice()[ip_len..];
         let seq = self.header.seq.0;
         tcp_bytes[4..8].copy_from_slice(&seq.to_be_bytes());
         let (field, checksum) = match self.checksums {
-            Checksums::ByHost => (middle.sum.add_u32(seq).add_payload(&payload).finish(), Checksum::Unknown),
+            Checksums::ByHost => (middle.sum.add_u32(seq).add_payload(payload).finish(), Checksum::Unknown),
             Checksums::ByLink => {
                 (pseudo_sum(&self.envelope, tcp_bytes.len() + payload.len()).fold(), partial(ip_len))
             }
         };
         write_checksum(tcp_bytes, field);
-        Packet { head, payload, segment_size: 0, checksum, id: PacketId(0) }
+        packet.checksum = checksum;
     }
 }
 
@@ -260,7 +259,8 @@ mod tests {
         let mut cutting = Cutting::new(envelope, checksums, &mut segment);
         let mut packets = Vec::new();
         loop {
-            let (packet, rest) = cutting.next();
+            let mut packet = Packet::default();
+            let rest = cutting.next(&mut packet);
             packets.push(packet);
             if rest == Rest::Nothing {
                 return packets;

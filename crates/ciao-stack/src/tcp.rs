@@ -29,7 +29,7 @@ use crate::interface::Segmentation;
 use crate::memory::Memory;
 use crate::ports::Walks;
 use crate::request::IpOptions;
-use crate::segmentation::{Cutting, Envelope, Rest, write_plain_headers, write_whole_headers};
+use crate::segmentation::{Cutting, Envelope, Rest, write_plain_headers, write_tcp_headers};
 use crate::trace::{HostTraceEvent, Opening};
 use crate::wheel::Wheel;
 use alloc::boxed::Box;
@@ -247,7 +247,7 @@ impl Tcp {
         Some(interface)
     }
 
-    /// Puts the next packet of TCP's own into the place of `packet`.
+    /// Makes the next packet of TCP's own of `packet`; answers where it goes.
     pub(crate) fn poll_transmit(
         &mut self,
         context: &mut Context,
@@ -274,7 +274,14 @@ impl Tcp {
             // What was sent may have made room for the application.
             self.after_input(context, now, index);
             self.continue_turn(context, now, index);
-            return Some(way.wrap(context, now, &mut segment, &mut self.cutting, packet));
+            if let Some(mut cutting) = way.wrap(context, &mut segment, packet) {
+                cutting.next(packet);
+                let Way { interface, connection, .. } = way;
+                self.cutting = Some(Box::new(Cut { cutting, interface, connection }));
+            }
+            packet.id = context.number_sent();
+            context.record_sent(now, way.interface, packet, Some(way.connection));
+            return Some(way.interface);
         }
         None
     }
@@ -303,8 +310,7 @@ impl Tcp {
     fn next_cut(&mut self, context: &mut Context, now: Instant, packet: &mut Packet) -> Option<InterfaceId> {
         let Cut { cutting, interface, connection } = self.cutting.as_deref_mut()?;
         let (interface, connection) = (*interface, *connection);
-        let (next, rest) = cutting.next();
-        *packet = next;
+        let rest = cutting.next(packet);
         packet.id = context.number_sent();
         context.record_sent(now, interface, packet, Some(connection));
         if rest == Rest::Nothing {
@@ -449,46 +455,19 @@ impl Way {
         Self { connection: id, endpoints, ip, interface }
     }
 
-    /// Puts headers around a segment; begins to cut it when its link does not.
-    fn wrap(
-        &self,
-        context: &mut Context,
-        now: Instant,
-        segment: &mut SegmentOut,
-        cut: &mut Option<Box<Cut>>,
-        packet: &mut Packet,
-    ) -> InterfaceId {
+    /// Puts headers around a segment; one that is too long for its link is to be cut instead.
+    fn wrap(&self, context: &Context, segment: &mut SegmentOut, packet: &mut Packet) -> Option<Cutting> {
         let offload = context.interfaces.config(self.interface).offload;
         let envelope = context.envelope(self.endpoints.local, self.endpoints.remote_address(), self.ip);
         let is_many = segment.segment_size > 0 && segment.payload.len() > usize::from(segment.segment_size);
         if is_many && offload.segmentation == Segmentation::ByHost {
-            let cutting = Cutting::new(envelope, offload.checksums, segment);
-            self.begin_to_cut(context, now, cutting, cut, packet);
-            return self.interface;
+            return Some(Cutting::new(envelope, offload.checksums, segment));
         }
         let envelope = Envelope { ecn: segment.ecn, ..envelope };
-        let segment_size = if is_many { segment.segment_size } else { 0 };
-        core::mem::swap(&mut packet.payload, &mut segment.payload);
-        write_whole_headers(packet, &envelope, offload.checksums, &segment.header, segment_size);
-        packet.id = context.number_sent();
-        context.record_sent(now, self.interface, packet, Some(self.connection));
-        self.interface
-    }
-
-    /// The first packet of a super-segment; the others follow one by one.
-    fn begin_to_cut(
-        &self,
-        context: &mut Context,
-        now: Instant,
-        mut cutting: Cutting,
-        cut: &mut Option<Box<Cut>>,
-        packet: &mut Packet,
-    ) {
-        let (interface, connection) = (self.interface, self.connection);
-        (*packet, _) = cutting.next();
-        packet.id = context.number_sent();
-        context.record_sent(now, interface, packet, Some(connection));
-        *cut = Some(Box::new(Cut { cutting, interface, connection }));
+        packet.segment_size = if is_many { segment.segment_size } else { 0 };
+        packet.payload = core::mem::take(&mut segment.payload);
+        write_tcp_headers(packet, &envelope, offload.checksums, &segment.header);
+        None
     }
 }
 

@@ -175,9 +175,8 @@ impl Tcp {
         record_events(context, now, socket);
         while let Some(event) = socket.connection.poll_event() {
             match event {
-                Event::PathMss(mss) => learn_path(context, now, socket, mss),
-                Event::Connected | Event::Closed(_) => {
-                    self.report_turn(context, now, index, event);
+                Event::PathMss(_) | Event::Connected | Event::Closed(_) => {
+                    self.take_seldom_event(context, now, index, event);
                     socket = &mut *self.tables.sockets[index as usize];
                 }
                 _ if socket.owner == Owner::Application => {
@@ -198,9 +197,14 @@ impl Tcp {
         }
     }
 
-    /// Tells that a connection has begun, or ended.
-    fn report_turn(&mut self, context: &mut Context, now: Instant, index: u32, event: Event) {
+    /// Tells that a connection has begun, or ended, or learns of its path.
+    #[cold]
+    #[inline(never)]
+    fn take_seldom_event(&mut self, context: &mut Context, now: Instant, index: u32, event: Event) {
         let socket = &mut self.tables.sockets[index as usize];
+        if let Event::PathMss(mss) = event {
+            return learn_path(context, now, socket, mss);
+        }
         let (owner, name) = (socket.owner, socket.name(index));
         let mut was_early = false;
         if let Some(outcome) = socket.connection.take_fast_open_outcome() {
@@ -333,6 +337,8 @@ impl Tcp {
     }
 
     /// Lets go of what nobody needs any more of a connection; true when that is all of it.
+    #[cold]
+    #[inline(never)]
     fn let_go(&mut self, context: &mut Context, index: u32) -> bool {
         let socket = &mut self.tables.sockets[index as usize];
         let finished = socket.connection.is_finished();

@@ -151,11 +151,12 @@ impl Familiar {
         let (header_bytes, behind) = bytes.get(ip_len..)?.split_first_chunk::<PLAIN_HEADER_BYTES>()?;
         let header = PlainHeader::parse(header_bytes)?;
         let headers_len = ip_len + PLAIN_HEADER_BYTES;
-        let is_in_head = bytes.len() == headers_len;
+        // Headers in the head and data in the payload, or all of it in one piece.
+        let is_in_head = !packet.head.is_empty();
         let is_alone = packet.segment_size == 0
             // Padding is cut off elsewhere.
             && packet.len() == total_len
-            && (is_in_head || bytes.len() == total_len)
+            && bytes.len() == if is_in_head { headers_len } else { total_len }
             && (total_len == headers_len || header.flags.psh());
         if !is_alone {
             return None;
@@ -170,7 +171,7 @@ impl Familiar {
         }
         let mut endpoints = self.carrier.addresses;
         endpoints.set_ports(header.destination_port, header.source_port);
-        let headers_len = if packet.head.is_empty() { headers_len } else { 0 };
+        let headers_len = if is_in_head { 0 } else { headers_len };
         Some(PlainSegment { endpoints, header, headers_len })
     }
 
@@ -255,10 +256,12 @@ fn prepend_rest_of_head(packet: &Packet, headers_len: usize, total_len: usize, p
 mod tests {
     use super::*;
     use crate::ingress;
+    use crate::interface::Checksums;
     use crate::interface::{Cidr, InterfaceConfig};
     use crate::routing::Interfaces;
+    use crate::segmentation::{self, Envelope};
     use alloc::vec::Vec;
-    use ciao_wire::{Ipv4Header, Ipv6Header, PacketId};
+    use ciao_wire::{Ipv4Header, Ipv6Header, PacketId, TcpFlags, TcpOptions, Timestamps};
     use core::net::IpAddr;
     use proptest::prelude::*;
 
@@ -329,6 +332,62 @@ mod tests {
             prop_assert_eq!(seen.addresses, carrier.addresses);
             prop_assert_eq!(seen.pseudo.fold(), carrier.pseudo.fold());
         }
+    }
+
+    /// A packet around a plain segment with so much data, of which `cut` bytes stand in the head.
+    fn plain_packet(v6: bool, flags: TcpFlags, len: usize, cut: usize) -> Packet {
+        let timestamps = Some(Timestamps { value: 5, echo: 6 });
+        let options = TcpOptions { timestamps, ..TcpOptions::default() };
+        let header =
+            TcpHeader { source_port: 7, destination_port: 9, flags, options, ..TcpHeader::default() };
+        let address = |text: &str| text.parse().unwrap();
+        let (source, destination) = if v6 {
+            (address("2001:db8::2"), address("2001:db8::1"))
+        } else {
+            (address("192.0.2.2"), address("192.0.2.1"))
+        };
+        let envelope = Envelope { source, destination, dscp: 0, hop_limit: 64, ecn: Ecn::NotEct };
+        let data = Payload::from(Bytes::from(alloc::vec![3; len]));
+        let bytes = segmentation::packet(&envelope, Checksums::ByHost, &header, data, 0).to_vec();
+        let (front, behind) = bytes.split_at(cut);
+        let mut head = Head::zeroed(cut);
+        head.as_mut_slice().copy_from_slice(front);
+        Packet { head, payload: Payload::from(Bytes::copy_from_slice(behind)), ..Packet::default() }
+    }
+
+    #[test]
+    fn a_plain_segment_is_seen_at_a_glance_wherever_its_headers_stand_and_as_ever() {
+        let push = TcpFlags::ACK | TcpFlags::PSH;
+        let mut seen = 0;
+        let cases = [false, true].into_iter().flat_map(|v6| {
+            let cuts = [0, 20, 52, 53, 72, 73];
+            let kinds = [(TcpFlags::ACK, 0), (push, 1), (push, 90), (TcpFlags::ACK, 90)];
+            kinds.into_iter().flat_map(move |(flags, len)| cuts.map(|cut| (v6, flags, len, cut)))
+        });
+        for (v6, flags, len, cut) in cases {
+            let bytes_len = if v6 { 72 } else { 52 } + len;
+            if cut > bytes_len {
+                continue;
+            }
+            let mut packet = plain_packet(v6, flags, len, cut);
+            let headers_len = if v6 { 72 } else { 52 };
+            let Some(glance) = familiar(v6).glance_plain(LINK, &packet) else {
+                let is_usual = cut == 0 || cut == headers_len;
+                assert!(!is_usual || (flags == TcpFlags::ACK && len > 0), "{v6} {flags} {len} {cut}");
+                continue;
+            };
+            seen += 1;
+            let mut payload = packet.payload.clone();
+            payload.advance(glance.headers_len);
+            let mut segment = Segment::default();
+            familiar(v6).glance(LINK, &packet).unwrap().take_segment(&mut packet, &mut segment).unwrap();
+            assert_eq!((TcpHeader::from(glance.header), payload), (segment.header, segment.payload));
+            assert_eq!((glance.endpoints.local_port, glance.endpoints.remote_port), (9, 7));
+        }
+        assert_eq!(seen, 2 * 2 * 3, "two places in two versions: an acknowledgment, and two with data");
+        let mut wrong = plain_packet(false, push, 1, 52);
+        wrong.head.as_mut_slice()[51] ^= 1;
+        assert!(familiar(false).glance_plain(LINK, &wrong).is_none(), "its checksum is wrong");
     }
 
     #[test]

@@ -134,10 +134,12 @@ impl Connection {
             _ if self.fin != Fin::Open => return Err(SendError::Closed),
             _ => {}
         }
-        if self.send_capacity() < wanted {
+        let mut capacity = self.send_capacity();
+        if capacity < wanted {
             self.grow_send_buffer();
+            capacity = self.send_capacity();
         }
-        let len = wanted.min(self.send_capacity());
+        let len = wanted.min(capacity);
         if len == 0 && wanted > 0 {
             self.owed.writable = true;
             return Err(SendError::WouldBlock);

@@ -256,8 +256,7 @@ fn prepend_rest_of_head(packet: &Packet, headers_len: usize, total_len: usize, p
 mod tests {
     use super::*;
     use crate::ingress;
-    use crate::interface::Checksums;
-    use crate::interface::{Cidr, InterfaceConfig};
+    use crate::interface::{Checksums, Cidr, InterfaceConfig};
     use crate::routing::Interfaces;
     use crate::segmentation::{self, Envelope};
     use alloc::vec::Vec;
@@ -365,12 +364,11 @@ mod tests {
             kinds.into_iter().flat_map(move |(flags, len)| cuts.map(|cut| (v6, flags, len, cut)))
         });
         for (v6, flags, len, cut) in cases {
-            let bytes_len = if v6 { 72 } else { 52 } + len;
-            if cut > bytes_len {
+            let headers_len = if v6 { 72 } else { 52 };
+            if cut > headers_len + len {
                 continue;
             }
             let mut packet = plain_packet(v6, flags, len, cut);
-            let headers_len = if v6 { 72 } else { 52 };
             let Some(glance) = familiar(v6).glance_plain(LINK, &packet) else {
                 let is_usual = cut == 0 || cut == headers_len;
                 assert!(!is_usual || (flags == TcpFlags::ACK && len > 0), "{v6} {flags} {len} {cut}");

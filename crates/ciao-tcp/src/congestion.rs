@@ -283,9 +283,7 @@ impl Controller {
             CongestionControl::Bbr => Self::Bbr(Box::new(Bbr::new(smss, initial_window_bytes, seed))),
         }
     }
-}
 
-impl Controller {
     /// As [`Congestion::is_indifferent`], without a call through a table.
     #[inline]
     pub(crate) fn is_indifferent(&self, limited: Limit) -> bool {

@@ -257,14 +257,6 @@ impl Connection {
         }
     }
 
-    /// True when there is an event to be polled.
-    #[must_use]
-    #[inline]
-    pub fn has_event(&self) -> bool {
-        let [first, second] = self.events.bits;
-        first != 0 || second != 0
-    }
-
     /// The next event.
     #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {
